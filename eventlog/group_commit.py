@@ -1,0 +1,111 @@
+"""Many callers share one commit: whoever arrives while one is under way goes into the next.
+
+A flush costs the same for one item as for sixty-four. So nobody waits on purpose for company, and
+nobody flushes alone in a crowd: at rest an item is committed at once, by itself; under load the
+batches grow by themselves to what arrives during one commit. Knows neither logs nor Matrix: what
+an item is, and what committing means, is up to the `commit` it is given.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from eventlog.errors import Closed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Overloaded(Exception):
+    """As many items wait as may wait; this one was not taken and nothing happened to it."""
+
+
+class _Waiting(NamedTuple, Generic[Item, Result]):
+    item: Item
+    outcome: asyncio.Future[Result]
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Gathers items into batches and commits one batch at a time, in order of arrival.
+
+    `commit` answers with one result or exception per item, in the order of the items; if it
+    raises, every item of its batch gets that exception. Belongs to the event loop it is used on.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
+        *,
+        batch_max: int,
+        waiting_max: int,
+    ) -> None:
+        self._commit = commit
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def submit(self, item: Item) -> Result:
+        """Return what `commit` answered for this item.
+
+        A caller that is cancelled leaves its batch alone: an item that was not yet taken is
+        dropped, one that was is committed and its result goes nowhere.
+
+        Raises `Overloaded` if `waiting_max` items wait already, `Closed` after `close`.
+        """
+        if self._closed:
+            raise Closed("no more items: closing")
+        if len(self._waiting) >= self._waiting_max:
+            raise Overloaded(f"{len(self._waiting)} items are waiting already")
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append(_Waiting(item, outcome))
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        return await outcome
+
+    async def close(self) -> None:
+        """Take no more items, and return once all that were taken are settled."""
+        self._closed = True
+        if self._runner is not None:
+            await asyncio.shield(self._runner)
+
+    async def _run(self) -> None:
+        try:
+            while batch := self._take_batch():
+                await self._settle(batch)
+        finally:
+            self._runner = None
+            for waiting in self._waiting:  # only if this task was cancelled
+                waiting.outcome.cancel()
+            self._waiting.clear()
+
+    def _take_batch(self) -> list[_Waiting[Item, Result]]:
+        batch: list[_Waiting[Item, Result]] = []
+        while self._waiting and len(batch) < self._batch_max:
+            waiting = self._waiting.popleft()
+            if not waiting.outcome.cancelled():
+                batch.append(waiting)
+        return batch
+
+    async def _settle(self, batch: list[_Waiting[Item, Result]]) -> None:
+        results: Sequence[Result | BaseException]
+        try:
+            results = await self._commit([waiting.item for waiting in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"commit gave {len(results)} results for {len(batch)} items")
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.outcome.cancel()
+            raise
+        except Exception as error:
+            results = [error] * len(batch)
+        for waiting, result in zip(batch, results, strict=True):
+            if waiting.outcome.cancelled():
+                continue
+            if isinstance(result, BaseException):
+                waiting.outcome.set_exception(result)
+            else:
+                waiting.outcome.set_result(result)

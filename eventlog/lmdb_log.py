@@ -1,0 +1,318 @@
+"""The embedded engine: a log in an LMDB environment, flushed once per batch, always.
+
+A commit makes one `fdatasync` for the pages and one synchronous write of 120 bytes for the meta
+page that makes them count: measured with strace, for a batch of 1 as for one of 200, and a test
+counts them. There is no mode without, but for the one that the durability test needs to show that
+it can fail.
+
+One thread does everything that touches LMDB: a write transaction belongs to the thread that began
+it, and the map can be replaced by a larger one because no other transaction can be open. The event
+loop goes on while that thread waits for the disk. `LmdbStore` is what runs there; `LmdbLog` is the
+contract on top of it.
+
+After the first storage error the log takes no more writes until it is opened again. LMDB itself
+would go on: it forgets a failed flush, and the kernel forgets the pages that it could not write.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import lmdb
+
+from eventlog.envelope import NO_PREVIOUS, chain_of, seal, unseal
+from eventlog.errors import Closed, Conflict, Damaged, Unknown
+from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
+from eventlog.log import Entry, Position
+from eventlog.ownership import Ownership
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+MAP_BYTES = 1024**3
+"""The map at first, or twice the file if that is more. Address space, neither memory nor disk."""
+
+FREE_BYTES_MIN = 64 * 1024**2
+"""An append that would leave less than this free on the disk is refused, while there is still room
+to stop in good order and to read, and before a write fails in the middle."""
+
+POLL_SECONDS = 0.05
+"""How often one who only reads looks whether the owning process has appended."""
+
+
+class LmdbStore:
+    """The log without its event loop. Every call, from the constructor on, is made on one thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        map_bytes: int = MAP_BYTES,
+        free_bytes_min: int = FREE_BYTES_MIN,
+        unsafe_no_flush: bool = False,
+    ) -> None:
+        self._path = path
+        self._free_bytes_min = free_bytes_min
+        self._unsafe_no_flush = unsafe_no_flush
+        self.read_only = read_only
+        self.failure: str | None = None
+        if read_only:
+            self._tables = self._open_tables(map_bytes=0)
+        else:
+            make_directory(path)
+            self._ownership = Ownership(path / "owner")
+            try:
+                self._tables = self._open_or_create(map_bytes)
+            except BaseException:
+                self._ownership.release()
+                raise
+        self.identity = self._tables.identity
+        try:
+            self.head, self._chain = self._last()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, payloads: Sequence[bytes], after: Position) -> Position:
+        if self.read_only:
+            raise Closed(f"{self._path} was opened for reading only")
+        if self.failure is not None:
+            raise Closed(f"{self._path} takes no more writes after a storage error: {self.failure}")
+        if after != self.head:
+            raise Conflict(expected=after, head=self.head)
+        if not payloads:
+            return after
+        batch: list[bytes] = []
+        chain = self._chain
+        for position, payload in enumerate(payloads, after + 1):
+            data, chain = seal(position, payload, chain)
+            batch.append(data)
+        self._tables.make_room(sum(map(len, batch)), free_bytes_min=self._free_bytes_min)
+        self._commit(after + 1, batch)
+        self.head, self._chain = after + len(batch), chain
+        return self.head
+
+    def read(self, after: Position, until: Position, previous: bytes | None) -> list[Entry]:
+        """The next entries past `after`, verified: at least one, and a bounded number.
+
+        `previous` is the chain of the entry at `after`, if the caller knows it. Raises `Damaged`
+        if the very next entry is; whole entries before a damaged one are handed out first.
+        """
+        if previous is None:
+            previous = self._chain_at(after)
+        entries: list[Entry] = []
+        for expected, (position, data) in enumerate(self._stored(after, until), after + 1):
+            try:
+                if position != expected:
+                    raise _missing(expected)
+                entry = unseal(data, position, previous)
+            except Damaged:
+                if entries:
+                    break
+                raise
+            entries.append(entry)
+            previous = entry.chain
+        if not entries:
+            raise _missing(after + 1)
+        return entries
+
+    def refresh(self) -> Position:
+        """Look where the head is by now, if another process may have moved it."""
+        if self.read_only:
+            self.head, self._chain = self._last()
+        return self.head
+
+    def close(self) -> None:
+        self._tables.close()
+        if not self.read_only:
+            self._ownership.release()
+
+    def _open_or_create(self, map_bytes: int) -> LmdbTables:
+        file = self._path / DATA_FILE
+        if not file.exists():
+            create_log(self._path)
+        return self._open_tables(map_bytes=max(map_bytes, 2 * file.stat().st_size))
+
+    def _open_tables(self, *, map_bytes: int) -> LmdbTables:
+        refuse_if_short(self._path)
+        return LmdbTables(
+            self._path,
+            read_only=self.read_only,
+            map_bytes=map_bytes,
+            unsafe_no_flush=self._unsafe_no_flush,
+        )
+
+    def _commit(self, first: Position, batch: Sequence[bytes]) -> None:
+        while True:
+            try:
+                return self._tables.commit(first, batch)
+            except lmdb.MapFullError:
+                self._tables.double_map()
+            except (lmdb.Error, OSError) as error:
+                # "No space left" as well: it may come from the flush, and then nobody can say what is
+                # on the disk. The room kept free is what makes a full disk come out as `Full`.
+                self._stop_writing(error)
+                last = first + len(batch) - 1
+                raise Unknown(
+                    f"{self._path}: the storage failed while entries {first} to {last} were made durable: "
+                    f"{error}. Stop, see to the disk, and start again to see what is there"
+                ) from error
+
+    def _stop_writing(self, error: Exception) -> None:
+        """Go on for readers alone: after a failed meta page LMDB would refuse even those."""
+        self.failure = str(error)
+        with contextlib.suppress(lmdb.Error, OSError, Damaged):
+            self._tables.close()
+            self._tables = LmdbTables(self._path, read_only=True)
+
+    def _last(self) -> tuple[Position, bytes]:
+        """The head and its chain. Who is going to append gets it only if it is whole."""
+        try:
+            last, count = self._tables.last(), self._tables.count()
+        except DAMAGE as error:
+            raise Damaged(f"{self._path}: the last entry cannot be read: {error}") from error
+        if last is None:
+            return 0, NO_PREVIOUS
+        position, data = last
+        if self.read_only:
+            return position, chain_of(data)
+        if count != position:
+            raise Damaged(f"{self._path}: {count} entries are stored, but the last is entry {position}")
+        return position, unseal(data, position, None).chain
+
+    def _chain_at(self, position: Position) -> bytes:
+        if position == 0:
+            return NO_PREVIOUS
+        stored = self._stored(position - 1, position)
+        if not stored:
+            raise _missing(position)
+        return chain_of(stored[0][1])
+
+    def _stored(self, after: Position, until: Position) -> list[tuple[Position, bytes]]:
+        try:
+            return self._tables.stored(after, until)
+        except DAMAGE as error:
+            raise Damaged(f"entry {after + 1}: cannot be read: {error}", position=after + 1) from error
+
+
+class LmdbLog:
+    """A log in one directory of a local file system; see `log.Log` for what the calls promise.
+
+    Opened for reading only, it looks on beside the process that owns the log: `append` raises
+    `Closed`, `read` ends at what was durable when it was begun, `wait` looks at intervals.
+    """
+
+    def __init__(self, store: LmdbStore, thread: ThreadPoolExecutor) -> None:
+        """Use `open`."""
+        self._store = store
+        self._thread = thread
+        self._changed = asyncio.Event()
+        self._closing: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        read_only: bool = False,
+        map_bytes: int = MAP_BYTES,
+        free_bytes_min: int = FREE_BYTES_MIN,
+        unsafe_no_flush: bool = False,
+    ) -> "LmdbLog":
+        """Open the log in the directory `path`; make it if there is none, unless `read_only`.
+
+        `unsafe_no_flush` gives up the promise of `append`, and exists to prove that the tests
+        would notice.
+
+        Raises `Locked` if another process owns the log, `Damaged` if the file is cut off, is no
+        log, or ends in an entry that does not hold, `FileNotFoundError` for `read_only` without
+        a log.
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log")
+        make_store = partial(
+            LmdbStore,
+            path,
+            read_only=read_only,
+            map_bytes=map_bytes,
+            free_bytes_min=free_bytes_min,
+            unsafe_no_flush=unsafe_no_flush,
+        )
+        try:
+            store = await asyncio.get_running_loop().run_in_executor(thread, make_store)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(store, thread)
+
+    @property
+    def identity(self) -> str:
+        return self._store.identity
+
+    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+        self._refuse_if_closed()
+        appending = self._on_thread(self._store.append, tuple(payloads), after)
+        appending.add_done_callback(self._announce)
+        # A caller that is cancelled does not take the batch along: it is decided on the thread.
+        return await asyncio.shield(appending)
+
+    def read(self, *, after: Position = 0) -> AsyncIterator[Entry]:
+        self._refuse_if_closed()
+        return self._read(after, until=self._store.head)
+
+    async def _read(self, after: Position, *, until: Position) -> AsyncIterator[Entry]:
+        if self._store.read_only:
+            until = await self.head()
+        previous: bytes | None = None
+        while after < until:
+            self._refuse_if_closed()
+            for entry in await self._on_thread(self._store.read, after, until, previous):
+                yield entry
+                after, previous = entry.position, entry.chain
+
+    async def head(self) -> Position:
+        self._refuse_if_closed()
+        if self._store.read_only:
+            return await self._on_thread(self._store.refresh)
+        return self._store.head
+
+    async def wait(self, after: Position) -> Position:
+        while self._store.head <= after:
+            self._refuse_if_closed()
+            if self._store.read_only:
+                await asyncio.sleep(POLL_SECONDS)
+                await self.head()
+            elif self._store.failure is not None:
+                raise Closed(f"nothing will be appended after a storage error: {self._store.failure}")
+            else:
+                await self._changed.wait()
+        return self._store.head
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = self._on_thread(self._store.close)
+            self._thread.shutdown(wait=False)  # takes nothing more, and ends after what it has
+            self._announce()
+        await asyncio.shield(self._closing)
+
+    def _on_thread(
+        self, call: Callable[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> asyncio.Future[Answer]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))
+
+    def _announce(self, _done: object = None) -> None:
+        """Wake everyone who waits; who comes later waits for the next change."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing is not None:
+            raise Closed("this log was closed")
+
+
+def _missing(position: Position) -> Damaged:
+    return Damaged(f"entry {position}: missing", position=position)
