@@ -1,0 +1,52 @@
+"""A Matrix event as the log keeps it, decoded no further than needed.
+
+The bytes in the log are the event's canonical JSON, the form whose hash is its id (room versions 3
+and later: the id itself is not in it). Folds and decisions read it through `Event`; nobody builds
+JSON from an `Event` again, so that the bytes that were hashed are the bytes that are served.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, dict=True):
+    """A room event in its stored form. Compares and hashes by value of its raw content."""
+
+    type: str
+    sender: str
+    origin_server_ts: int
+    """Milliseconds since the epoch."""
+    raw_content: msgspec.Raw = msgspec.field(name="content")
+    room_id: str = ""
+    """Empty only in the create event of a room version whose room id is that event's hash (12)."""
+    state_key: str | None = None
+    """`None` for a message event; state events have a string, most often the empty one."""
+    depth: int = 0
+    auth_events: tuple[str, ...] = ()
+    prev_events: tuple[str, ...] = ()
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The content as plain JSON values."""
+        content: dict[str, Any] = msgspec.json.decode(self.raw_content)
+        return content
+
+    @property
+    def is_state(self) -> bool:
+        return self.state_key is not None
+
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+def decode_event(stored: bytes | msgspec.Raw) -> Event:
+    """Read an event from its stored bytes."""
+    return _decoder.decode(stored)
+
+
+def event_from(fields: Mapping[str, Any]) -> Event:
+    """Make an event from plain values; for drafts that have no stored bytes yet, and for tests."""
+    return _decoder.decode(msgspec.json.encode(fields))

@@ -1,0 +1,158 @@
+"""The vocabulary of the log: every kind of fact that an entry can state.
+
+A fact is for ever. Kinds are only added, fields are only added and have a default, and nothing is
+renamed: `tests/golden/` keeps a small log of every released form, and each of them must decode.
+When something can be derived from a fact, a projection derives it; it does not become a fact.
+
+An entry's payload is a JSON array of facts, in the order in which they hold. JSON, because a room
+event is canonical JSON already and is spliced in as it was hashed, and because a log that people can
+read with their eyes is a log that they can trust. Whatever a fold must not produce itself (time,
+identifiers, random values) stands in the fact. Secrets never do: passwords are argon2id hashes,
+tokens are SHA-256 digests.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TypeAlias
+
+import msgspec
+
+from eventlog.log import Position
+from projections.events import Event, decode_event
+
+Order: TypeAlias = int
+"""Where a fact stands among all facts: the position of its entry and its index in it, as one integer."""
+
+FACTS_IN_ENTRY_MAX = 1 << 16
+
+
+def order_of(position: Position, index: int = 0) -> Order:
+    return position << 16 | index
+
+
+def position_of(order: Order) -> Position:
+    return order >> 16
+
+
+def end_of(position: Position) -> Order:
+    """The greatest order within an entry: whatever is past it came with a later entry."""
+    return position << 16 | (FACTS_IN_ENTRY_MAX - 1)
+
+
+class _Fact(msgspec.Struct, frozen=True, tag_field="fact", omit_defaults=True):
+    """All facts are tagged with a name that never changes."""
+
+
+class Transaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The request that caused a fact, where the client named it by a transaction id.
+
+    The scope of `id` is the user acted as, the device and the request: two requests are the same one
+    only if all of them are equal.
+    """
+
+    device_id: str
+    request: str
+    """HTTP method and decoded path without the version prefix, so that all prefixes share one scope."""
+    id: str
+
+
+class ServerNamed(_Fact, frozen=True, tag="server_named"):
+    """The first fact of a log: the name that stands in all its identifiers."""
+
+    server_name: str
+    created_ts: int
+
+
+class RoomEvent(_Fact, frozen=True, tag="room_event", dict=True):
+    """An event was accepted into a room."""
+
+    event_id: str
+    stored: msgspec.Raw = msgspec.field(name="event")
+    """Canonical JSON, as hashed."""
+    transaction: Transaction | None = None
+
+    @cached_property
+    def event(self) -> Event:
+        return decode_event(self.stored)
+
+    @cached_property
+    def room_id(self) -> str:
+        return self.event.room_id or "!" + self.event_id[1:]
+
+
+class AccountRegistered(_Fact, frozen=True, tag="account_registered"):
+    user_id: str
+    password_hash: str
+    """argon2id in its encoded form; empty if nobody can log in with a password."""
+    registered_ts: int
+
+
+class SessionOpened(_Fact, frozen=True, tag="session_opened"):
+    """A token was issued for a device. Tokens that the device had before are void from here on."""
+
+    user_id: str
+    device_id: str
+    token_digest: str
+    """SHA-256 of the access token, hexadecimal."""
+    opened_ts: int
+    display_name: str | None = None
+    """`None` keeps the name that the device had."""
+
+
+class SessionClosed(_Fact, frozen=True, tag="session_closed"):
+    """The device and its tokens are gone."""
+
+    user_id: str
+    device_id: str
+
+
+class DeviceRenamed(_Fact, frozen=True, tag="device_renamed"):
+    user_id: str
+    device_id: str
+    display_name: str
+
+
+class AliasSet(_Fact, frozen=True, tag="alias_set"):
+    alias: str
+    room_id: str
+    user_id: str
+    """Who made the alias, and may therefore remove it."""
+
+
+class AliasRemoved(_Fact, frozen=True, tag="alias_removed"):
+    alias: str
+
+
+class RoomListed(_Fact, frozen=True, tag="room_listed"):
+    """The room's entry in the public list was made or taken away."""
+
+    room_id: str
+    is_public: bool
+
+
+Fact: TypeAlias = (
+    ServerNamed
+    | RoomEvent
+    | AccountRegistered
+    | SessionOpened
+    | SessionClosed
+    | DeviceRenamed
+    | AliasSet
+    | AliasRemoved
+    | RoomListed
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(tuple[Fact, ...])
+
+
+def encode_entry(facts: Sequence[Fact]) -> bytes:
+    """The payload of one entry."""
+    if not 0 < len(facts) <= FACTS_IN_ENTRY_MAX:
+        raise ValueError(f"an entry holds 1 to {FACTS_IN_ENTRY_MAX} facts, not {len(facts)}")
+    return _encoder.encode(facts)
+
+
+def decode_entry(payload: bytes) -> tuple[Fact, ...]:
+    """The facts of one entry. Raises `msgspec.DecodeError` for bytes that are no entry of ours."""
+    return _decoder.decode(payload)

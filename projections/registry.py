@@ -1,0 +1,23 @@
+"""All projections, one line each. Adding one here is all it takes to have it folded and served."""
+
+from projections import (
+    accounts,
+    dedup,
+    directory,
+    memberships,
+    server_name,
+    sessions,
+    state,
+    timeline,
+)
+
+PROJECTIONS = (
+    timeline.PROJECTION,  # first: the folds of one fact run in this order
+    state.PROJECTION,
+    memberships.PROJECTION,
+    dedup.PROJECTION,
+    accounts.PROJECTION,
+    sessions.PROJECTION,
+    directory.PROJECTION,
+    server_name.PROJECTION,
+)

@@ -1,0 +1,156 @@
+"""The events of every room in the order of the log, found by order, by room and by event id.
+
+A redaction prunes the event that it names in place: from then on no reader gets the content, whichever
+way it came by the event.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import msgspec
+
+from projections.events import Event, decode_event
+from projections.facts import Order, RoomEvent
+from projections.projection import Projection
+from projections.pruning import prune_stored
+from projections.room_versions import RoomVersion, room_version
+from projections.views import Table, View, WritableView, key
+
+
+class TimelineEvent(msgspec.Struct, frozen=True, array_like=True, dict=True, omit_defaults=True):
+    """An event and what the server knows about it besides."""
+
+    order: Order
+    event_id: str
+    stored: bytes
+    """Canonical JSON; pruned if the event was redacted."""
+    redacted_by: Order = 0
+    """The first redaction of it; 0 if there was none."""
+    device_id: str = ""
+    """Of the sender, if the request had a transaction id."""
+    transaction_id: str = ""
+
+    @cached_property
+    def event(self) -> Event:
+        return decode_event(self.stored)
+
+    @cached_property
+    def room_id(self) -> str:
+        return self.event.room_id or "!" + self.event_id[1:]
+
+
+class Room(msgspec.Struct, frozen=True, array_like=True):
+    """What its first event says of a room for ever."""
+
+    room_id: str
+    version: str
+    creator: str
+    created: Order
+
+
+class Tip(msgspec.Struct, frozen=True, array_like=True):
+    """The last event of a room: what the next one follows."""
+
+    event_id: str
+    depth: int
+    order: Order
+
+
+_EVENTS: Table[TimelineEvent] = Table("timeline.events", TimelineEvent)
+_ORDERS: Table[Order] = Table("timeline.orders", int)
+_ORDERS_IN_ROOM: Table[None] = Table("timeline.orders_in_room", None)
+_ROOMS: Table[Room] = Table("timeline.rooms", Room)
+_TIPS: Table[Tip] = Table("timeline.tips", Tip)
+
+
+def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
+    event, room = fact.event, key(fact.room_id)
+    transaction = fact.transaction
+    record = TimelineEvent(
+        order=order,
+        event_id=fact.event_id,
+        stored=bytes(fact.stored),
+        device_id=transaction.device_id if transaction else "",
+        transaction_id=transaction.id if transaction else "",
+    )
+    view.put(_EVENTS, key(order), record)
+    view.put(_ORDERS, key(fact.event_id), order)
+    view.put(_ORDERS_IN_ROOM, room + key(order), None)
+    view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
+    if event.type == "m.room.create" and not event.prev_events:
+        version = event.content.get("room_version", "1")
+        view.put(_ROOMS, room, Room(fact.room_id, version, event.sender, order))
+    elif event.type == "m.room.redaction":
+        _redact(view, order, fact)
+
+
+def _redact(view: WritableView, order: Order, redaction: RoomEvent) -> None:
+    """Prune the target. A second redaction of it changes nothing: the first stays the reason."""
+    target = event_by_id(view, str(redaction.event.content.get("redacts", "")))
+    if target is None or target.room_id != redaction.room_id or target.redacted_by:
+        return
+    pruned = prune_stored(target.stored, version_of(view, redaction.room_id))
+    redacted = msgspec.structs.replace(target, stored=pruned, redacted_by=order)
+    view.put(_EVENTS, key(target.order), redacted)
+
+
+PROJECTION = Projection(
+    name="timeline",
+    version=1,
+    facts=(RoomEvent,),
+    tables=(_EVENTS, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS),
+    apply=apply,
+)
+
+
+def room(view: View, room_id: str) -> Room | None:
+    return view.get(_ROOMS, key(room_id))
+
+
+def version_of(view: View, room_id: str) -> RoomVersion:
+    """The version of a room that exists here. Raises `LookupError` for any other."""
+    known = room(view, room_id)
+    version = room_version(known.version) if known else None
+    if version is None:
+        raise LookupError(f"no room {room_id} of a version that this server knows")
+    return version
+
+
+def tip(view: View, room_id: str) -> Tip | None:
+    return view.get(_TIPS, key(room_id))
+
+
+def event_at(view: View, order: Order) -> TimelineEvent:
+    """The event with this order. Raises `LookupError` if the fact there is no event."""
+    found = view.get(_EVENTS, key(order))
+    if found is None:
+        raise LookupError(f"no event has the order {order}")
+    return found
+
+
+def event_by_id(view: View, event_id: str) -> TimelineEvent | None:
+    order = view.get(_ORDERS, key(event_id))
+    return None if order is None else event_at(view, order)
+
+
+def events_in_room(
+    view: View, room_id: str, *, after: Order, before: Order, backwards: bool
+) -> Iterator[TimelineEvent]:
+    """Events of a room between two orders, both exclusive."""
+    prefix = key(room_id)
+    rows = view.scan(
+        _ORDERS_IN_ROOM, prefix, after=prefix + key(after), before=prefix + key(before), reverse=backwards
+    )
+    for at, _ in rows:
+        yield event_at(view, int.from_bytes(at[-8:]))
+
+
+def events_after(view: View, order: Order) -> Iterator[TimelineEvent]:
+    """Events of all rooms past an order, in the order of the log."""
+    for _, record in view.scan(_EVENTS, after=key(order)):
+        yield record
+
+
+def rooms(view: View) -> Iterator[Room]:
+    for _, known in view.scan(_ROOMS):
+        yield known
