@@ -1,0 +1,43 @@
+"""What this server is able to do: GET /versions, GET /capabilities.
+
+Where: client-server API, "API Versions", "Capabilities negotiation".
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from projections.room_versions import DEFAULT, SUPPORTED
+from server.http.answers import answer
+from server.http.identity import authenticate
+from server.http.routing import CLIENT, UNVERSIONED, Route
+
+VERSIONS = ("r0.6.1", "v1.1")
+"""Clients switch features by this list: it names no version whose calls are not served."""
+
+
+async def versions(_: Request) -> Response:
+    """GET /_matrix/client/versions; needs no token."""
+    return answer({"versions": VERSIONS, "unstable_features": {}})
+
+
+async def capabilities(request: Request) -> Response:
+    """GET /capabilities."""
+    authenticate(request)
+    off = {"enabled": False}
+    return answer(
+        {
+            "capabilities": {
+                "m.room_versions": {"default": DEFAULT, "available": dict.fromkeys(SUPPORTED, "stable")},
+                "m.change_password": off,
+                "m.set_displayname": off,
+                "m.set_avatar_url": off,
+                "m.3pid_changes": off,
+            }
+        }
+    )
+
+
+routes = (
+    Route("GET", "/versions", versions, UNVERSIONED),
+    Route("GET", "/capabilities", capabilities, CLIENT),
+)

@@ -1,0 +1,24 @@
+"""POST /createRoom. Where: client-server API, "Creation"."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.http.answers import answer
+from server.http.context import context
+from server.http.identity import authenticate, check_rate
+from server.http.parsing import parse
+from server.http.routing import CLIENT, Route
+from server.rooms.creation import CreateRoom, RoomRequest
+from server.rooms.creation import create_room as decide_room
+
+
+async def create_room(request: Request) -> Response:
+    """POST /createRoom."""
+    session = authenticate(request)
+    check_rate(request, "send", session.user_id)
+    body = await parse(request, RoomRequest, empty_is_object=True)
+    room_id = await context(request).writer.decide(decide_room, CreateRoom(session, body))
+    return answer({"room_id": room_id})
+
+
+routes = (Route("POST", "/createRoom", create_room, CLIENT),)

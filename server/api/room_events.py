@@ -1,0 +1,220 @@
+"""Events of a room: send, set state, redact; read one, read the state, read page by page.
+
+The way of one message begins here. Where: client-server API, "Sending events to a room", "Getting events
+for a room", "Redactions".
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from projections import memberships, state, timeline
+from projections.facts import Transaction, end_of
+from projections.sessions import Session
+from server.errors import ErrorCode, MatrixError
+from server.http.answers import answer
+from server.http.context import context
+from server.http.identity import authenticate, check_rate
+from server.http.parsing import parse_object, query_choice, query_integer, query_text, read_body
+from server.http.routing import CLIENT, Rendering, Route, rendering
+from server.rooms.client_format import ClientFormat
+from server.rooms.redaction import Redact, redact
+from server.rooms.sending import SendMessage, SetState, send_message, set_state
+from server.rooms.visibility import Visibility, readable_until
+from server.sync.filters import parse_event_filter
+from server.sync.pagination import LIMIT_DEFAULT, LIMIT_MAX, PageRequest, page
+from server.sync.tokens import parse_token, token_after
+
+
+async def send(request: Request) -> Response:
+    """PUT /rooms/{room_id}/send/{event_type}/{txn_id}, and POST without the transaction id."""
+    session = authenticate(request)
+    check_rate(request, "send", session.user_id)
+    path = request.path_params
+    content = parse_object(await read_body(request))
+    if rendering(request) is Rendering.V1 and path["event_type"] == "m.room.message":
+        _check_message(content)
+    transaction = _transaction(request, session, "rooms", path["room_id"], "send", path["event_type"])
+    arguments = SendMessage(session, path["room_id"], path["event_type"], content, transaction)
+    event_id = await context(request).writer.decide(send_message, arguments)
+    return answer({"event_id": event_id})
+
+
+async def put_state(request: Request) -> Response:
+    """PUT /rooms/{room_id}/state/{event_type}[/[{state_key}]]."""
+    session = authenticate(request)
+    check_rate(request, "send", session.user_id)
+    path = request.path_params
+    content = parse_object(await read_body(request))
+    event_id = await context(request).writer.decide(
+        set_state,
+        SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content),
+    )
+    return answer({"event_id": event_id})
+
+
+async def redact_event(request: Request) -> Response:
+    """PUT /rooms/{room_id}/redact/{event_id}/{txn_id}, and POST without the transaction id."""
+    session = authenticate(request)
+    check_rate(request, "send", session.user_id)
+    path = request.path_params
+    content = parse_object(await read_body(request) or b"{}")
+    transaction = _transaction(request, session, "rooms", path["room_id"], "redact", path["event_id"])
+    arguments = Redact(session, path["room_id"], path["event_id"], content, transaction)
+    event_id = await context(request).writer.decide(redact, arguments)
+    return answer({"event_id": event_id})
+
+
+async def get_state_event(request: Request) -> Response:
+    """GET /rooms/{room_id}/state/{event_type}[/[{state_key}]]: the content, or all with `format=event`."""
+    session = authenticate(request)
+    path, form = request.path_params, query_choice(request, "format", ("content", "event"), "content")
+    homeserver = context(request).homeserver
+    with homeserver.views.read() as view:
+        until = readable_until(view, path["room_id"], session.user_id)
+        found = state.state_event(
+            view, path["room_id"], path["event_type"], path.get("state_key", ""), at=until
+        )
+        if found is None:
+            raise MatrixError(ErrorCode.NOT_FOUND, "There is no state under this type and key.")
+        if form == "content":
+            return answer(found.event.raw_content)
+        shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
+        return answer(shown.event(found))
+
+
+async def get_state(request: Request) -> Response:
+    """GET /rooms/{room_id}/state: an array of all state events."""
+    session = authenticate(request)
+    room_id, homeserver = request.path_params["room_id"], context(request).homeserver
+    with homeserver.views.read() as view:
+        until = readable_until(view, room_id, session.user_id)
+        shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
+        return answer(shown.events(state.state_of(view, room_id, at=until)))
+
+
+async def get_members(request: Request) -> Response:
+    """GET /rooms/{room_id}/members: the member events of everybody."""
+    session = authenticate(request)
+    room_id, homeserver = request.path_params["room_id"], context(request).homeserver
+    wanted, unwanted = query_text(request, "membership"), query_text(request, "not_membership")
+    with homeserver.views.read() as view:
+        until = readable_until(view, room_id, session.user_id)
+        shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
+        found = [
+            member
+            for member in state.state_of_type(view, room_id, "m.room.member", at=until)
+            if (standing := member.event.content.get("membership")) != unwanted and wanted in (None, standing)
+        ]
+        return answer({"chunk": shown.events(found)})
+
+
+async def get_joined_members(request: Request) -> Response:
+    """GET /rooms/{room_id}/joined_members: for those who are in the room."""
+    session = authenticate(request)
+    room_id = request.path_params["room_id"]
+    with context(request).homeserver.views.read() as view:
+        if not memberships.is_joined(view, room_id, session.user_id):
+            raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+        joined = {
+            str(member.event.state_key): _profile_in(member.event.content)
+            for member in state.state_of_type(view, room_id, "m.room.member")
+            if member.event.content.get("membership") == "join"
+        }
+        return answer({"joined": joined})
+
+
+async def get_event(request: Request) -> Response:
+    """GET /rooms/{room_id}/event/{event_id} and GET /events/{event_id}.
+
+    The answer does not tell an event that is not there from one that the reader may not see.
+    """
+    session = authenticate(request)
+    path, homeserver = request.path_params, context(request).homeserver
+    with homeserver.views.read() as view:
+        found = timeline.event_by_id(view, path["event_id"])
+        if (
+            found is None
+            or path.get("room_id", found.room_id) != found.room_id
+            or not Visibility(view, found.room_id, session.user_id).sees(found)
+        ):
+            raise MatrixError(ErrorCode.NOT_FOUND, "There is no such event, or you may not see it.")
+        shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
+        return answer(shown.event(found))
+
+
+async def get_messages(request: Request) -> Response:
+    """GET /rooms/{room_id}/messages: history, page by page, newest or oldest first."""
+    session = authenticate(request)
+    parts = context(request)
+    head = parts.audience.head
+    backwards = query_choice(request, "dir", ("b", "f")) == "b"
+    begin, stop = query_text(request, "from"), query_text(request, "to")
+    start = (
+        (end_of(head) if backwards else 0)
+        if begin is None
+        else parse_token(begin, head=head, parameter="from")
+    )
+    wanted = PageRequest(
+        room_id=request.path_params["room_id"],
+        user_id=session.user_id,
+        start=start,
+        stop=None if stop is None else parse_token(stop, head=head, parameter="to"),
+        backwards=backwards,
+        limit=query_integer(request, "limit", LIMIT_DEFAULT, minimum=1, maximum=LIMIT_MAX),
+        wanted=parse_event_filter(query_text(request, "filter")),
+    )
+    with parts.homeserver.views.read() as view:
+        readable_until(view, wanted.room_id, session.user_id)
+        now, is_legacy = parts.homeserver.now(), rendering(request) is Rendering.V1
+        found = page(view, ClientFormat(view, session, now, legacy=is_legacy), wanted, end_of(head))
+    ends = {} if found.end is None else {"end": found.end}
+    return answer({"start": begin or token_after(start), "chunk": found.chunk} | ends)
+
+
+def _transaction(request: Request, session: Session, *segments: str) -> Transaction | None:
+    """Its scope is the path, decoded, without prefix and id; a slash within a segment stays apart."""
+    txn_id = request.path_params.get("txn_id")
+    if txn_id is None:
+        return None
+    path = "/".join(quote(segment, safe="") for segment in segments)
+    return Transaction(session.device_id, f"{request.method} /{path}", txn_id)
+
+
+def _check_message(content: dict[str, Any]) -> None:
+    """Of 2015, "Instant Messaging": a server should refuse a message that no client can show."""
+    if not isinstance(content.get("msgtype"), str) or not isinstance(content.get("body"), str):
+        raise MatrixError(ErrorCode.BAD_JSON, "A message needs `msgtype` and `body`, both strings.")
+
+
+def _profile_in(content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        shown: content[stored]
+        for stored, shown in (("displayname", "display_name"), ("avatar_url", "avatar_url"))
+        if stored in content
+    }
+
+
+_ROOM = "/rooms/{room_id}"
+_STATE = _ROOM + "/state/{event_type}"
+
+routes = (
+    Route("PUT", _ROOM + "/send/{event_type}/{txn_id}", send, CLIENT),
+    Route("POST", _ROOM + "/send/{event_type}", send, CLIENT),
+    Route("PUT", _STATE, put_state, CLIENT),
+    Route("PUT", _STATE + "/", put_state, CLIENT),
+    Route("PUT", _STATE + "/{state_key}", put_state, CLIENT),
+    Route("GET", _STATE, get_state_event, CLIENT),
+    Route("GET", _STATE + "/", get_state_event, CLIENT),
+    Route("GET", _STATE + "/{state_key}", get_state_event, CLIENT),
+    Route("GET", _ROOM + "/state", get_state, CLIENT),
+    Route("GET", _ROOM + "/members", get_members, CLIENT),
+    Route("GET", _ROOM + "/joined_members", get_joined_members, CLIENT),
+    Route("GET", _ROOM + "/event/{event_id}", get_event, CLIENT),
+    Route("GET", "/events/{event_id}", get_event, CLIENT),
+    Route("GET", _ROOM + "/messages", get_messages, CLIENT),
+    Route("PUT", _ROOM + "/redact/{event_id}/{txn_id}", redact_event, CLIENT),
+    Route("POST", _ROOM + "/redact/{event_id}", redact_event, CLIENT),
+)

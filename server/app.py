@@ -1,0 +1,214 @@
+"""Wires everything: opens log and views, makes the parts, serves them, and takes them down in order.
+
+Starting: own the log, open the views, fold what they have not seen, put the first fact on record, then
+listen. Stopping: stop listening, answer who waits, finish what is being written, close the views and the
+log. If the log fails while serving, the process answers what is under way and ends with status 3; the
+next start finds out by reading what is on disk.
+"""
+
+import asyncio
+import gc
+import logging
+import secrets
+import socket
+import string
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from eventlog.engines import open_log
+
+from projections.facts import ServerNamed
+from projections.follower import Progress, catch_up, open_views
+from projections.server_name import server_name
+from server.api import (
+    devices,
+    discovery,
+    registration,
+    room_creation,
+    room_directory,
+    room_events,
+    room_membership,
+    sessions,
+    sync,
+    sync_v1,
+)
+from server.config import Config, log_url, views_path
+from server.homeserver import Homeserver
+from server.http.application import build
+from server.http.context import Context
+from server.http.limits import Limits, RateLimits
+from server.http.protocol import MatrixProtocol
+from server.sync.audience import Audience
+from server.users.passwords import hash_password
+from server.users.registration import Register, register
+from server.writer import Decided, Turn, Writer
+
+ROUTES = (
+    *discovery.routes,
+    *registration.routes,
+    *sessions.routes,
+    *devices.routes,
+    *room_creation.routes,
+    *room_events.routes,
+    *room_membership.routes,
+    *room_directory.routes,
+    *sync.routes,
+    *sync_v1.routes,
+)
+
+EXIT_LOG_FAILED = 3
+_SECONDS_TO_SHUT_DOWN = 4
+_SECONDS_KEPT_ALIVE = 75
+_CONNECTIONS_WAITING_MAX = 2048
+_LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+_log = logging.getLogger("roomlog")
+
+
+class WrongServerName(Exception):
+    """The log was begun under another name, and all its identifiers carry that one."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A homeserver that accepts decisions."""
+
+    homeserver: Homeserver
+    writer: Writer
+
+
+@asynccontextmanager
+async def running(config: Config, progress: Progress = lambda position, head: None) -> AsyncIterator[Running]:
+    """Own the log and have current views of it for as long as the context lasts.
+
+    Raises `eventlog.errors.LogError` if the log cannot be opened, `WrongServerName` if it is another's.
+    """
+    async with open_log(log_url(config.data)) as log:
+        views = open_views(views_path(config.data), identity=log.identity)
+        try:
+            head = await catch_up(log, views, progress)
+            homeserver = Homeserver(config.server_name, log, views, _now_ms, _random_text)
+            writer = Writer(homeserver, head)
+            await writer.decide(_name_server, config.server_name)
+            yield Running(homeserver, writer)
+            await writer.close()
+        except BaseException:
+            views.abandon()
+            raise
+        if writer.failure is None:
+            views.close()
+        else:
+            views.abandon()
+
+
+async def serve(config: Config, progress: Progress, announce: Callable[[str], None]) -> int:
+    """Serve until a signal says to stop. `announce` gets the address once it answers.
+
+    Returns the exit status.
+    """
+    listening = _listen(config)
+    async with running(config, progress) as parts:
+        audience = Audience(parts.homeserver.views, parts.writer.head)
+        parts.writer.listen(audience.hear)
+        limits = RateLimits(Limits(is_on=config.rate_limits == "on"))
+        context = Context(config, parts.homeserver, parts.writer, audience, limits)
+        server = _Server(_uvicorn_config(build(ROUTES, {"context": context})), audience, announce)
+        watching = asyncio.create_task(server.stop_when(parts.writer.failed))
+        # What was made up to here stays until the end; the collector need not look at it again.
+        gc.freeze()
+        await server.serve([listening])
+        watching.cancel()
+    return 0 if parts.writer.failure is None else EXIT_LOG_FAILED
+
+
+async def add_user(config: Config, localpart: str, password: str) -> str:
+    """Make an account from the shell; returns its user id. Raises `MatrixError` as registration does."""
+    async with running(config) as parts:
+        return await parts.writer.decide(register, Register(localpart, await hash_password(password), None))
+
+
+def _name_server(turn: Turn, name: str) -> Decided[None]:
+    known = server_name(turn.view)
+    if known is None:
+        return Decided(None, [ServerNamed(name, turn.now)])
+    if known != name:
+        raise WrongServerName(
+            f"this log was begun as {known!r}, not as {name!r}; start with --server-name {known}"
+        )
+    return Decided(None)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but it says when it answers, and answers who waits when it stops."""
+
+    def __init__(self, config: uvicorn.Config, audience: Audience, announce: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._audience = audience
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            host, port = listening.getsockname()[:2]
+            self._announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._audience.close()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike uvicorn's own, does not raise the signal again at the end: a stop asked for is a success."""
+        loop = asyncio.get_running_loop()
+        for number in (2, 15):  # SIGINT, SIGTERM
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (2, 15):
+                loop.remove_signal_handler(number)
+
+    async def stop_when(self, failed: asyncio.Event) -> None:
+        await failed.wait()
+        self.should_exit = True
+
+
+def _uvicorn_config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=MatrixProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # a request's line may hold a token
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_SECONDS_KEPT_ALIVE,
+        timeout_graceful_shutdown=_SECONDS_TO_SHUT_DOWN,
+        backlog=_CONNECTIONS_WAITING_MAX,
+    )
+
+
+def _listen(config: Config) -> socket.socket:
+    """Take the port before anything is opened, so that a taken one is told at once. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(length))

@@ -1,0 +1,76 @@
+"""`roomlog serve`: every option may also stand in the environment or in a file, see `server/config.py`."""
+
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+import uvloop
+
+from server import app
+from server.cli.outcome import Refused, failures_of
+from server.cli.progress import progress_shown
+from server.config import Config, load
+
+Setting: TypeAlias = str | None
+"""Options are taken as text, so that all faults of all sources are found in one place and told at once."""
+
+
+def serve(
+    host: Annotated[Setting, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
+    port: Annotated[Setting, typer.Option(help="Port; 8008 unless set, 0 picks a free one.")] = None,
+    data: Annotated[Setting, typer.Option(help="Directory of log and views; ./data unless set.")] = None,
+    server_name: Annotated[
+        Setting, typer.Option(help="The name in all identifiers; localhost unless set.")
+    ] = None,
+    registration: Annotated[
+        Setting, typer.Option(help="open or closed: may anybody register? Unless set: open on loopback.")
+    ] = None,
+    rate_limits: Annotated[Setting, typer.Option(help="on or off; on unless set.")] = None,
+    query_tokens: Annotated[
+        Setting, typer.Option(help="on or off: is ?access_token= heard under /v3 too? on unless set.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any of these settings.")] = None,
+) -> None:
+    """Run the server until SIGTERM or Ctrl-C.
+
+    Every option can also be set in the environment, as ROOMLOG_PORT and so on, or in a TOML file, as
+    `port = 8008`. The command line overrides the environment, the environment overrides the file.
+
+    \b
+    Example:
+      roomlog serve --port 8008 --data ./data
+      ROOMLOG_PORT=0 roomlog serve
+    """
+    with failures_of("serve"):
+        options = {
+            "host": host,
+            "port": port,
+            "data": data,
+            "server_name": server_name,
+            "registration": registration,
+            "rate_limits": rate_limits,
+            "query_tokens": query_tokens,
+        }
+        raise typer.Exit(_serve(load(options, os.environ, config)))
+
+
+def _serve(config: Config) -> int:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        with progress_shown("fold") as progress:
+            return uvloop.run(app.serve(config, progress, _announce))
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+            raise Refused(
+                f"cannot listen on {config.host}:{config.port}: {error.strerror}",
+                "Name another address by --host and --port; --port 0 picks a free port.",
+            ) from None
+        raise
+
+
+def _announce(address: str) -> None:
+    """The one line on stdout; whoever started the server may wait for it."""
+    typer.echo(f"roomlog answers at {address}")

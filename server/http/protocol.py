@@ -1,0 +1,148 @@
+"""The connection: uvicorn's HTTP/1.1 protocol, with its own answers in the form that Matrix clients know.
+
+Most requests never notice it. It steps in where no application is asked:
+
+* What is no HTTP is answered 400, a path without end 414, headers without end 431, and 503 what comes
+  when there is too much to do: each as `{"errcode", "error"}` with the headers for browsers.
+* What a client can make grow before its request is complete has a bound: the head, what stands between
+  the pieces of a body, the requests that are sent ahead.
+* An offer to go on in another protocol (WebSocket, HTTP/2 without TLS) is passed over. By itself llhttp
+  takes a request with such an offer for the last one of the connection, and drops its body.
+* There is no access log: uvicorn's has the query string in it, and thereby access tokens.
+
+Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
+"""
+
+from typing import Any, cast
+
+import httptools
+from starlette.responses import Response
+from uvicorn.protocols.http.flow_control import service_unavailable
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from server.errors import ErrorCode, MatrixError
+from server.http.answers import error_answer
+from server.http.cors import CORS_HEADERS, Cors
+
+URL_BYTES_MAX = 16 * 1024
+"""Room for the longest identifiers, all escaped, and for a filter written out in the query of a sync."""
+HEAD_BYTES_MAX = 64 * 1024
+PIPELINE_MAX = 64
+"""Requests sent ahead on one connection; each costs kilobytes, and as little as 18 bytes to send."""
+
+
+def _refusal(status: int, kind: ErrorCode, message: str) -> Response:
+    response = error_answer(MatrixError(kind, message), status)
+    response.raw_headers += [*CORS_HEADERS, (b"connection", b"close")]
+    return response
+
+
+_MALFORMED = _refusal(400, ErrorCode.UNKNOWN, "This is not a valid HTTP/1.1 request.")
+_URL_TOO_LONG = _refusal(414, ErrorCode.TOO_LARGE, f"The URL is longer than {URL_BYTES_MAX} bytes.")
+_HEAD_TOO_LARGE = _refusal(431, ErrorCode.TOO_LARGE, f"The headers are larger than {HEAD_BYTES_MAX} bytes.")
+
+_unavailable: Any = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server has too much to do.")))
+
+
+class _OverLimit(Exception):
+    """Stops the parser from within one of its callbacks."""
+
+    def __init__(self, refusal: Response) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+class MatrixProtocol(HttpToolsProtocol):
+    """One connection. Passed to uvicorn as `http=`, together with `ws="none"`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.access_log = False
+        self.url = b""
+        self.is_refused = False
+        self.unfinished_bytes = 0
+        """Received since something was last complete: a head, a piece of a body, a request."""
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_refused:
+            return
+        self._unset_keepalive_if_required()
+        self.unfinished_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause.refusal if isinstance(cause, _OverLimit) else _MALFORMED)
+        else:
+            if self.unfinished_bytes > HEAD_BYTES_MAX:
+                self._refuse(_URL_TOO_LONG if len(self.url) > URL_BYTES_MAX else _HEAD_TOO_LARGE)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                data = self._head_without_upgrade() + data[stopped.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        head = [
+            f"{self.scope['method']} ".encode(),
+            self.url,
+            f" HTTP/{self.scope['http_version']}\r\n".encode(),
+        ]
+        head += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join([*head, b"\r\n"])
+
+    def _should_upgrade(self) -> bool:
+        """Makes uvicorn leave alone what `_feed` will parse again. CONNECT cannot be anything else."""
+        return self.scope["method"] != "CONNECT"
+
+    def on_headers_complete(self) -> None:
+        self.unfinished_bytes = 0
+        if len(self.url) > URL_BYTES_MAX:
+            raise _OverLimit(_URL_TOO_LONG)
+        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES_MAX:
+            raise _OverLimit(_HEAD_TOO_LARGE)
+        if len(self.pipeline) >= PIPELINE_MAX:
+            # Goes unsaid, because there are answers to come first.
+            raise _OverLimit(_MALFORMED)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.unfinished_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.unfinished_bytes = 0
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, _unavailable if app is service_unavailable else app)
+
+    def _refuse(self, refusal: Response) -> None:
+        """Take nothing more from this connection, and say why if the client can make sense of it.
+
+        Answers come in the order of the requests. While there are some to come they are given, and then
+        the connection ends; whatever was sent behind them was not looked at.
+        """
+        self.is_refused = True
+        # There is none before the first request, which uvicorn's annotation leaves out.
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                cycle.keep_alive = False
+                return
+            # It is the body of this very request that is broken.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        headers = (*self.server_state.default_headers, *refusal.raw_headers)
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[refusal.status_code] + lines + b"\r\n" + bytes(refusal.body))
+        self.transport.close()

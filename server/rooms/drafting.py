@@ -1,0 +1,115 @@
+"""How a decision makes events: each follows the room's last one and must pass the auth rules.
+
+A draft is a room as one decision sees it: the stored state, with the events laid over it that the
+decision has added so far. So the events of a createRoom are checked one against the other although
+none of them is anywhere yet. With one writer a room's events form a line, and state resolution has
+nothing to resolve.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from projections import state, timeline
+from projections.events import Event
+from projections.facts import RoomEvent, Transaction
+from projections.room_versions import RoomVersion
+from projections.timeline import Tip
+from projections.views import View
+from server.errors import ErrorCode, MatrixError
+from server.rooms import canonical_json
+from server.rooms.auth_rules import StateKey, auth_event_keys, authorise
+from server.rooms.event_format import seal_event
+from server.rooms.power_levels import PowerLevels
+from server.writer import Turn
+
+
+class Standing(NamedTuple):
+    """The event that is state under a key."""
+
+    event_id: str
+    event: Event
+
+
+class RoomState:
+    """The current state of a room, read key by key when asked for, with later events laid over it."""
+
+    def __init__(self, view: View, room_id: str) -> None:
+        self._view = view
+        self._room_id = room_id
+        self._known: dict[StateKey, Standing | None] = {}
+
+    def get(self, at: StateKey, /) -> Event | None:
+        found = self.standing(at)
+        return None if found is None else found.event
+
+    def lay_over(self, fact: RoomEvent) -> None:
+        if fact.event.state_key is not None:
+            self._known[fact.event.type, fact.event.state_key] = Standing(fact.event_id, fact.event)
+
+    def standing(self, at: StateKey) -> Standing | None:
+        if at not in self._known:
+            stored = state.state_event(self._view, self._room_id, *at)
+            self._known[at] = None if stored is None else Standing(stored.event_id, stored.event)
+        return self._known[at]
+
+
+class RoomDraft:
+    """A room and the events that a decision is about to add to it."""
+
+    def __init__(self, turn: Turn, room_id: str, version: RoomVersion, tip: Tip | None) -> None:
+        self.turn = turn
+        self.room_id = room_id
+        self.version = version
+        self.state = RoomState(turn.view, room_id)
+        self.facts: list[RoomEvent] = []
+        self._last_event_ids = [] if tip is None else [tip.event_id]
+        self._depth = 0 if tip is None else tip.depth
+
+    def add(
+        self,
+        event_type: str,
+        sender: str,
+        content: Mapping[str, Any],
+        *,
+        state_key: str | None = None,
+        transaction: Transaction | None = None,
+    ) -> RoomEvent:
+        """Make the next event of the room. Raises `MatrixError` if it is malformed or not allowed."""
+        canonical_json.check(content)
+        keys = auth_event_keys(event_type, sender, state_key, content)
+        fields: dict[str, Any] = {
+            "auth_events": [found.event_id for at in keys if (found := self.state.standing(at)) is not None],
+            "content": content,
+            "depth": self._depth + 1,
+            "origin_server_ts": self.turn.now,
+            "prev_events": self._last_event_ids,
+            "room_id": self.room_id,
+            "sender": sender,
+            "type": event_type,
+        }
+        if state_key is not None:
+            fields["state_key"] = state_key
+        sealed = seal_event(fields, self.version)
+        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
+        authorise(fact.event, self.state, self.version)
+        self.state.lay_over(fact)
+        self.facts.append(fact)
+        self._last_event_ids = [fact.event_id]
+        self._depth += 1
+        return fact
+
+
+def levels_in(state: RoomState) -> PowerLevels:
+    """The power levels of a room that exists."""
+    create, levels = state.get(("m.room.create", "")), state.get(("m.room.power_levels", ""))
+    if create is None:
+        raise LookupError("the room has no create event")
+    return PowerLevels(None if levels is None else levels.content, create)
+
+
+def draft_of(turn: Turn, room_id: str) -> RoomDraft:
+    """The room as it is now. An unknown room is refused like a forbidden one: nobody learns which exist."""
+    tip = timeline.tip(turn.view, room_id)
+    if tip is None:
+        raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+    return RoomDraft(turn, room_id, timeline.version_of(turn.view, room_id), tip)

@@ -1,0 +1,93 @@
+"""Who may read an event: decided by the state of the room at that event, not by the state now.
+
+Where: client-server API, "Room history visibility". The two histories that decide (the setting, and the
+reader's own membership) are short; they are read once, and each event is then a matter of two bisections.
+"""
+
+from bisect import bisect_right
+
+from projections import memberships, state, timeline
+from projections.facts import Order
+from projections.timeline import TimelineEvent
+from projections.views import View
+from server.errors import ErrorCode, MatrixError
+
+_SETTINGS = ("world_readable", "shared", "invited", "joined")
+_DEFAULT = "shared"
+
+
+class Visibility:
+    """What one reader may see of one room."""
+
+    def __init__(self, view: View, room_id: str, user_id: str) -> None:
+        self._user_id = user_id
+        settings = list(state.history(view, room_id, "m.room.history_visibility", ""))
+        self._setting_orders = [found.order for found in settings]
+        self._settings = [_setting_in(found) for found in settings]
+        own = list(state.history(view, room_id, "m.room.member", user_id))
+        self._own_orders = [found.order for found in own]
+        self._own = [str(found.event.content.get("membership")) for found in own]
+        joins = [order for order, is_ in zip(self._own_orders, self._own, strict=True) if is_ == "join"]
+        self._last_join: Order = joins[-1] if joins else 0
+
+    def sees(self, found: TimelineEvent) -> bool:
+        """At an event that changes one of the two, the reader gets the better of before and after."""
+        settings = {self.setting_at(found.order)}
+        own = {self.membership_at(found.order)}
+        if found.event.type == "m.room.history_visibility":
+            settings.add(self.setting_at(found.order - 1))
+        elif found.event.type == "m.room.member" and found.event.state_key == self._user_id:
+            own.add(self.membership_at(found.order - 1))
+        return any(self._allows(s, m, found.order) for s in settings for m in own)
+
+    def setting_at(self, order: Order) -> str:
+        index = bisect_right(self._setting_orders, order)
+        return self._settings[index - 1] if index else _DEFAULT
+
+    def membership_at(self, order: Order) -> str:
+        """As of an event, that event included."""
+        index = bisect_right(self._own_orders, order)
+        return self._own[index - 1] if index else "leave"
+
+    def joined_between(self, after: Order, until: Order) -> bool:
+        """Was the reader in the room at any moment between two orders, the first one excluded?"""
+        if self.membership_at(after) == "join":
+            return True
+        first, last = bisect_right(self._own_orders, after), bisect_right(self._own_orders, until)
+        return "join" in self._own[first:last]
+
+    def left_at(self) -> Order | None:
+        """The event by which the reader left after having been in the room last; `None` if never in it."""
+        if not self._last_join:
+            return None
+        later = bisect_right(self._own_orders, self._last_join)
+        return self._own_orders[later]
+
+    def _allows(self, setting: str, membership: str, order: Order) -> bool:
+        if setting == "world_readable" or membership == "join":
+            return True
+        if setting == "shared":
+            return self._last_join > order
+        return setting == "invited" and membership == "invite"
+
+
+def _setting_in(found: TimelineEvent) -> str:
+    setting = found.event.content.get("history_visibility")
+    return setting if setting in _SETTINGS else _DEFAULT
+
+
+def readable_until(view: View, room_id: str, user_id: str) -> Order:
+    """As of which order the reader sees the room's state: the latest, or that of their leave.
+
+    Raises `MatrixError` FORBIDDEN for who never was in the room, unless anybody may read it.
+    """
+    visibility = Visibility(view, room_id, user_id)
+    known = memberships.membership_of(view, room_id, user_id)
+    if known is not None and known.membership == "join":
+        return state.LATEST
+    if visibility.setting_at(state.LATEST) == "world_readable" and timeline.room(view, room_id) is not None:
+        return state.LATEST
+    left_at = visibility.left_at()
+    if left_at is None:  # invited, or knocking, is not enough
+        raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+    return left_at

@@ -1,0 +1,132 @@
+"""Who follows along, and who is waiting: wakes exactly those whom an entry concerns.
+
+Everybody who has polled is remembered with the rooms that they are in, so that a poll costs nothing per
+room and an event costs nothing for those whom it does not concern. What is remembered is a cache: it is
+bounded, and whoever was forgotten is read anew from the views.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from eventlog.log import Position
+from projections import memberships
+from projections.facts import Fact, RoomEvent
+from projections.views import Views
+
+FOLLOWERS_MAX = 20_000
+"""Users remembered without anybody waiting for them."""
+WAITING_PER_USER_MAX = 100
+"""Long polls of one user; one more answers the oldest at once."""
+
+
+class _Follower:
+    def __init__(self, rooms: set[str], news: Position) -> None:
+        self.rooms = rooms
+        self.news = news
+        """The last entry that concerned the user."""
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def wake(self) -> None:
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+        self.waiting.clear()
+
+
+class Audience:
+    """Told of every entry, in order; used from one event loop."""
+
+    def __init__(self, views: Views, head: Position) -> None:
+        self._views = views
+        self.head = head
+        """The last entry that readers may speak of."""
+        self.is_closed = False
+        self._followers: OrderedDict[str, _Follower] = OrderedDict()
+        self._users_in_room: dict[str, set[str]] = {}
+
+    def hear(self, position: Position, facts: Sequence[Fact]) -> None:
+        """An entry is durable and visible: let those know whom it concerns."""
+        self.head = position
+        for fact in facts:
+            if isinstance(fact, RoomEvent):
+                self._hear_event(position, fact)
+
+    def follow(self, user_id: str) -> None:
+        """From here on no news of the user is missed, whether or not anybody is waiting for it."""
+        if user_id in self._followers:
+            self._followers.move_to_end(user_id)
+            return
+        with self._views.read() as view:
+            known = memberships.rooms_of(view, user_id)
+            rooms = {found.room_id for found in known if found.membership == "join"}
+        self._followers[user_id] = _Follower(rooms, self.head)
+        for room_id in rooms:
+            self._users_in_room.setdefault(room_id, set()).add(user_id)
+        self._forget_some()
+
+    async def wait(self, user_id: str, *, after: Position, seconds: float) -> None:
+        """Return when there may be news for the user past `after`, or when the time is up."""
+        self.follow(user_id)
+        follower = self._followers[user_id]
+        if follower.news > after or self.is_closed:
+            return
+        if len(follower.waiting) >= WAITING_PER_USER_MAX:
+            oldest = follower.waiting.pop(0)
+            if not oldest.done():
+                oldest.set_result(None)
+        future = asyncio.get_running_loop().create_future()
+        follower.waiting.append(future)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            return
+        finally:
+            if future in follower.waiting:
+                follower.waiting.remove(future)
+
+    def close(self) -> None:
+        """Answer everybody who waits, and let nobody wait again."""
+        self.is_closed = True
+        for follower in self._followers.values():
+            follower.wake()
+
+    def _hear_event(self, position: Position, fact: RoomEvent) -> None:
+        event, room_id = fact.event, fact.room_id
+        concerned = self._users_in_room.get(room_id, ())
+        for user_id in concerned:
+            self._concerns(user_id, position)
+        member = event.state_key
+        if event.type == "m.room.member" and member is not None and member in self._followers:
+            self._concerns(member, position)
+            self._moved(member, room_id, is_joined=event.content.get("membership") == "join")
+
+    def _concerns(self, user_id: str, position: Position) -> None:
+        follower = self._followers[user_id]
+        follower.news = position
+        follower.wake()
+
+    def _moved(self, user_id: str, room_id: str, *, is_joined: bool) -> None:
+        follower = self._followers[user_id]
+        if is_joined:
+            follower.rooms.add(room_id)
+            self._users_in_room.setdefault(room_id, set()).add(user_id)
+        else:
+            self._leave(user_id, follower, room_id)
+
+    def _leave(self, user_id: str, follower: _Follower, room_id: str) -> None:
+        follower.rooms.discard(room_id)
+        users = self._users_in_room.get(room_id, set())
+        users.discard(user_id)
+        if not users:
+            self._users_in_room.pop(room_id, None)
+
+    def _forget_some(self) -> None:
+        """Drop who polled longest ago, but for those who are waiting now."""
+        for user_id in list(self._followers)[: max(0, len(self._followers) - FOLLOWERS_MAX)]:
+            follower = self._followers[user_id]
+            if not follower.waiting:
+                del self._followers[user_id]
+                for room_id in list(follower.rooms):
+                    self._leave(user_id, follower, room_id)

@@ -1,0 +1,177 @@
+"""The one place that appends: decides, appends, applies, notifies.
+
+Decisions are run one after the other, each seeing the effects of all before it, also of those in its
+own batch, because they are applied at once in the still uncommitted transaction of the views. Then the
+whole batch is made durable by one flush of the log, which runs in a thread while the event loop parses
+the next requests; then the views commit, who waits is notified, and only now do the callers get their
+answers. Whatever gathered meanwhile is the next batch.
+
+If the append fails, the transaction of the views is aborted and nobody was told anything. If it cannot
+be known whether the batch is on disk, this process never writes again: `failure` is set, every write is
+answered 503, and the restart finds out by reading.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from eventlog.errors import Closed, Conflict, Full, Unknown
+from eventlog.group_commit import GroupCommit, Overloaded
+from eventlog.log import Position
+from projections.facts import Fact, encode_entry, order_of
+from projections.follower import checkpoints_at
+from projections.projection import Fold
+from projections.registry import PROJECTIONS
+from projections.views import Update, View
+from server.errors import ErrorCode, MatrixError
+from server.homeserver import Homeserver
+
+Answer = TypeVar("Answer")
+Arguments = TypeVar("Arguments")
+
+BATCH_MAX = 1024
+"""Decisions that share a flush; bounds how long the event loop decides without a pause."""
+WAITING_MAX = 16_384
+"""Decisions that may wait for their turn; beyond it a request is told to come back later."""
+
+_log = logging.getLogger("roomlog.writer")
+
+
+class Turn:
+    """What a decision may look at: the views as they are when its turn has come, and what is random."""
+
+    def __init__(self, homeserver: Homeserver, view: View) -> None:
+        self.server_name = homeserver.server_name
+        self.now = homeserver.now()
+        self.random_text = homeserver.random_text
+        self.view = view
+
+
+@dataclass(frozen=True)
+class Decided(Generic[Answer]):
+    """The outcome of a decision: what is to be put on record as one entry, and what the caller is told.
+
+    No facts: nothing happens, and the answer still waits until everything that the decision saw is durable.
+    """
+
+    answer: Answer
+    facts: Sequence[Fact] = field(default=())
+
+
+Decision: TypeAlias = Callable[[Turn, Arguments], Decided[Answer]]
+"""Reads views, touches nothing, raises `MatrixError` to refuse."""
+
+Listener: TypeAlias = Callable[[Position, Sequence[Fact]], None]
+"""Told of every entry once it is durable and its effects can be read."""
+
+_Waiting: TypeAlias = tuple[Decision[Any, Any], Any]
+
+
+class Writer:
+    """Owns the order of everything. One for each log; used from one event loop."""
+
+    def __init__(self, homeserver: Homeserver, head: Position) -> None:
+        """`head` is where log and views are now."""
+        self._homeserver = homeserver
+        self._head = head
+        self._fold = Fold(PROJECTIONS)
+        self._gathering: GroupCommit[_Waiting, Any] = GroupCommit(
+            self._commit, batch_max=BATCH_MAX, waiting_max=WAITING_MAX
+        )
+        self._listeners: list[Listener] = []
+        self.failure: BaseException | None = None
+        """Why this process no longer writes; `None` while it does."""
+        self.failed = asyncio.Event()
+
+    @property
+    def head(self) -> Position:
+        """The last entry that is durable and visible in the views."""
+        return self._head
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    async def decide(self, decision: Decision[Arguments, Answer], arguments: Arguments) -> Answer:
+        """Run a decision in its turn; return its answer once its facts are durable and visible.
+
+        Raises the decision's own `MatrixError`, or `MatrixError` 503 if it could not be put on record.
+        """
+        if self.failure is not None:
+            raise _unavailable(self.failure)
+        try:
+            answer: Answer = await self._gathering.submit((decision, arguments))
+        except Overloaded as error:
+            raise MatrixError(
+                ErrorCode.UNAVAILABLE, "Too many requests are waiting to be written; try again in a moment."
+            ) from error
+        except (Closed, Full, Unknown, Conflict) as error:
+            raise _unavailable(error) from error
+        return answer
+
+    async def close(self) -> None:
+        """Refuse new decisions and finish those that wait."""
+        await self._gathering.close()
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
+        update = self._homeserver.views.update()
+        try:
+            outcomes, entries = self._decide_all(update, batch)
+            payloads = [encode_entry(facts) for facts in entries]
+        except Exception:
+            update.abort()
+            if len(batch) == 1:
+                raise
+            # A fold or an encoder has a bug that one of these requests met: let only that one fail.
+            return [await self._commit_alone(waiting) for waiting in batch]
+        await self._keep(update, payloads)
+        for facts in entries:
+            self._head += 1
+            for listener in self._listeners:
+                listener(self._head, facts)
+        return outcomes
+
+    async def _commit_alone(self, waiting: _Waiting) -> Any:
+        try:
+            return (await self._commit([waiting]))[0]
+        except Exception as error:
+            return error
+
+    def _decide_all(
+        self, update: Update, batch: Sequence[_Waiting]
+    ) -> tuple[list[Any], list[Sequence[Fact]]]:
+        """One outcome (an answer or an exception) for each request, and the entries of those that succeed."""
+        outcomes: list[Any] = []
+        entries: list[Sequence[Fact]] = []
+        for decision, arguments in batch:
+            try:
+                decided = decision(Turn(self._homeserver, update.view), arguments)
+            except Exception as error:
+                outcomes.append(error)
+                continue
+            if decided.facts:
+                entries.append(decided.facts)
+                self._fold.apply(update.view, order_of(self._head + len(entries)), decided.facts)
+            outcomes.append(decided.answer)
+        return outcomes, entries
+
+    async def _keep(self, update: Update, payloads: Sequence[bytes]) -> None:
+        """Log first, then views. After any failure but that of a full log nothing more is written here."""
+        try:
+            if payloads:
+                await self._homeserver.log.append(payloads, after=self._head)
+            update.commit(checkpoints_at(self._head + len(payloads)))
+        except Full:
+            update.abort()
+            raise
+        except Exception as error:
+            update.abort()
+            _log.critical("the log cannot be written any more: %s", error)
+            self.failure = error
+            self.failed.set()
+            raise Unknown(str(error)) from error
+
+
+def _unavailable(reason: BaseException) -> MatrixError:
+    return MatrixError(ErrorCode.UNAVAILABLE, f"The server cannot store anything at present: {reason}")
