@@ -1,0 +1,1 @@
+"""Top level of the test suite."""

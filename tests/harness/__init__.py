@@ -1,0 +1,1 @@
+"""What tests are made with: servers, clients, generators, a model of rooms, and faults."""

@@ -1,0 +1,123 @@
+"""A client with the verbs of the domain.
+
+The verbs set a test up: they must succeed, and say what came instead if they do not. `call` is for what a
+test is about, and hands out the answer whatever it is.
+"""
+
+import itertools
+from typing import Any, Self, TypeAlias
+from urllib.parse import quote
+
+import httpx
+
+Json: TypeAlias = Any
+"""Decoded JSON of an answer; the test that reads it says what it expects."""
+
+V1 = "/_matrix/client/api/v1"
+R0 = "/_matrix/client/r0"
+V3 = "/_matrix/client/v3"
+PREFIXES = (V1, R0, V3)
+
+PASSWORD = "correct horse battery staple"
+_numbers = itertools.count(1)
+
+
+def path_of(*segments: str) -> str:
+    """A path of these segments; whatever has a meaning in a path is percent-encoded within them."""
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+class Client:
+    """One session of one user; without a token before `register` or `log_in`."""
+
+    def __init__(self, address: str, *, prefix: str = V3) -> None:
+        self.http = httpx.Client(base_url=address, timeout=30)
+        self.prefix = prefix
+        self.token: str | None = None
+        self.user_id = ""
+        self.device_id = ""
+
+    def call(self, method: str, path: str, body: Json = None, **query: object) -> httpx.Response:
+        """A request under the client's prefix, with its token in the header if it has one."""
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
+        return self.http.request(method, self.prefix + path, json=body, headers=headers, params=parameters)
+
+    def must(self, method: str, path: str, body: Json = None, **query: object) -> Json:
+        """The JSON of an answer that has to be a 200."""
+        answer = self.call(method, path, body, **query)
+        assert answer.status_code == 200, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def register(self, localpart: str) -> Self:
+        auth = {"type": "m.login.dummy"}
+        body = {"username": localpart, "password": PASSWORD, "auth": auth}
+        self._adopt(self.must("POST", "/register", body))
+        return self
+
+    def log_in(self, user: str, **more: object) -> Self:
+        identifier = {"type": "m.id.user", "user": user}
+        body = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD, **more}
+        self._adopt(self.must("POST", "/login", body))
+        return self
+
+    def under(self, prefix: str) -> "Client":
+        """The same session, speaking to another version of the API."""
+        other = Client(str(self.http.base_url), prefix=prefix)
+        other.token, other.user_id, other.device_id = self.token, self.user_id, self.device_id
+        return other
+
+    def create_room(self, **request: object) -> str:
+        room_id: str = self.must("POST", "/createRoom", request)["room_id"]
+        return room_id
+
+    def invite(self, room_id: str, user_id: str) -> None:
+        self.must("POST", path_of("rooms", room_id, "invite"), {"user_id": user_id})
+
+    def join(self, room_id_or_alias: str) -> None:
+        self.must("POST", path_of("join", room_id_or_alias), {})
+
+    def leave(self, room_id: str) -> None:
+        self.must("POST", path_of("rooms", room_id, "leave"), {})
+
+    def send(
+        self,
+        room_id: str,
+        content: Json,
+        *,
+        event_type: str = "m.room.message",
+        txn_id: str | None = None,
+    ) -> str:
+        path = path_of("rooms", room_id, "send", event_type, txn_id or f"txn{next(_numbers)}")
+        event_id: str = self.must("PUT", path, content)["event_id"]
+        return event_id
+
+    def say(self, room_id: str, text: str) -> str:
+        return self.send(room_id, {"msgtype": "m.text", "body": text})
+
+    def set_state(self, room_id: str, event_type: str, content: Json, state_key: str = "") -> str:
+        path = path_of("rooms", room_id, "state", event_type, state_key)
+        event_id: str = self.must("PUT", path, content)["event_id"]
+        return event_id
+
+    def redact(self, room_id: str, event_id: str, **content: object) -> str:
+        path = path_of("rooms", room_id, "redact", event_id, f"txn{next(_numbers)}")
+        redaction_id: str = self.must("PUT", path, content)["event_id"]
+        return redaction_id
+
+    def event(self, room_id: str, event_id: str) -> Json:
+        return self.must("GET", path_of("rooms", room_id, "event", event_id))
+
+    def state(self, room_id: str) -> Json:
+        return self.must("GET", path_of("rooms", room_id, "state"))
+
+    def messages(self, room_id: str, **query: object) -> Json:
+        return self.must("GET", path_of("rooms", room_id, "messages"), **{"dir": "b", **query})
+
+    def sync(self, **query: object) -> Json:
+        return self.must("GET", "/sync", **query)
+
+    def _adopt(self, session: Json) -> None:
+        self.token = session["access_token"]
+        self.user_id = session["user_id"]
+        self.device_id = session["device_id"]

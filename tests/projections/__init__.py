@@ -1,0 +1,1 @@
+"""The folds, and what they rest on."""

@@ -1,0 +1,1 @@
+"""Tests of the server, in the rooms of the code that they test."""

@@ -1,0 +1,81 @@
+"""The installed console script as a function, and a data directory with a small log in it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from eventlog.engines import open_log
+from projections.facts import Fact, encode_entry
+from server.config import log_url
+from tests.server.cli.sample import ENTRIES
+
+SCRIPT = Path(sys.executable).with_name("roomlog")
+_TIMEOUT_SECONDS = 60
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment without settings of roomlog that the person at the keyboard has made."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("ROOMLOG_")}
+    # As wide as anybody likes: help must not depend on the terminal that the tests run in.
+    return inherited | {"COLUMNS": "110"} | settings
+
+
+class Roomlog(Protocol):
+    def __call__(
+        self, *arguments: str | Path, stdin: str = "", settings: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def roomlog(tmp_path: Path) -> Roomlog:
+    """Runs the command line to its end, in a directory of its own."""
+
+    def run(
+        *arguments: str | Path, stdin: str = "", settings: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SCRIPT, *arguments],
+            cwd=tmp_path,
+            env=clean_environment(**settings or {}),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+def append(data: Path, entries: Sequence[Sequence[Fact]]) -> None:
+    async def run() -> None:
+        async with open_log(log_url(data)) as log:
+            payloads = [encode_entry(facts) for facts in entries]
+            await log.append(payloads, after=await log.head())
+
+    asyncio.run(run())
+
+
+def payloads_and_chains(data: Path) -> list[tuple[int, bytes, bytes, bytes]]:
+    """Everything that a log has to say for itself, but for its identity."""
+
+    async def run() -> list[tuple[int, bytes, bytes, bytes]]:
+        async with open_log(log_url(data), read_only=True) as log:
+            return [(e.position, e.payload, e.digest, e.chain) async for e in log.read()]
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The default data directory of `roomlog`'s working directory, with the sample log."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    append(directory, ENTRIES)
+    return directory

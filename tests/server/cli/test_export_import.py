@@ -1,0 +1,153 @@
+"""`roomlog export` and `roomlog import`: the same log again, or none."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from eventlog.envelope import NO_PREVIOUS, seal
+from eventlog.log import Entry
+from server.cli.ndjson import line_of
+from tests.server.cli.conftest import Roomlog, append, payloads_and_chains
+from tests.server.cli.sample import ENTRIES
+
+
+@pytest.fixture
+def exported(roomlog: Roomlog, data: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "backup.ndjson"
+    assert roomlog("export", file, "--data", data).returncode == 0
+    return file
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> Path:
+    return tmp_path / "restored"
+
+
+def test_an_imported_log_is_the_same(roomlog: Roomlog, data: Path, exported: Path, restored: Path) -> None:
+    done = roomlog("import", exported, "--data", restored)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"imported 7 entries into {restored}\n"
+    assert payloads_and_chains(restored) == payloads_and_chains(data)
+
+
+def test_an_imported_log_goes_on(roomlog: Roomlog, data: Path, exported: Path, restored: Path) -> None:
+    roomlog("import", exported, "--data", restored)
+    append(restored, ENTRIES[4:5])
+    append(data, ENTRIES[4:5])
+    assert payloads_and_chains(restored) == payloads_and_chains(data)
+
+
+def test_a_log_of_several_batches_is_the_same(
+    roomlog: Roomlog, data: Path, tmp_path: Path, restored: Path
+) -> None:
+    append(data, ENTRIES[4:5] * 6_000)
+    roomlog("export", tmp_path / "large.ndjson", "--data", data)
+    assert roomlog("import", tmp_path / "large.ndjson", "--data", restored).returncode == 0
+    assert payloads_and_chains(restored) == payloads_and_chains(data)
+
+
+def test_stdout_gets_the_same_bytes(roomlog: Roomlog, data: Path, exported: Path) -> None:
+    assert roomlog("export", "--data", data).stdout == exported.read_text(newline="")
+
+
+def test_a_pipe_can_be_imported(roomlog: Roomlog, exported: Path, restored: Path) -> None:
+    text = exported.read_text(newline="")
+    assert roomlog("import", "/dev/stdin", "--data", restored, stdin=text).returncode == 0
+
+
+def test_an_empty_export_makes_an_empty_log(roomlog: Roomlog, restored: Path) -> None:
+    assert roomlog("import", "/dev/null", "--data", restored).returncode == 0
+    assert payloads_and_chains(restored) == []
+
+
+def test_a_log_with_entries_is_left_alone(roomlog: Roomlog, data: Path, exported: Path) -> None:
+    before = payloads_and_chains(data)
+    done = roomlog("import", exported, "--data", data)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"import failed: the log in {data} is not empty.\n")
+    assert payloads_and_chains(data) == before
+
+
+def changed_text(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], lines[4].replace(b"hello", b"hullo"), *lines[5:]]
+
+
+def left_out(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], *lines[5:]]
+
+
+def swapped(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], lines[5], lines[4], lines[6]]
+
+
+def cut_off(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], lines[4][:40]]
+
+
+def blank(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], b"\n", *lines[4:]]
+
+
+def wrong_chain(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], lines[4].replace(b'"chain":"', b'"chain":"0'), *lines[5:]]
+
+
+def erased(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:4], lines[4].split(b'"facts":')[0] + b'"facts":null}\n', *lines[5:]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (changed_text, "its digest is not that of its facts"),
+        (left_out, "it has position 6; positions begin at 1 and have no gaps"),
+        (swapped, "it has position 6; positions begin at 1 and have no gaps"),
+        (cut_off, ""),
+        (blank, ""),
+        (wrong_chain, "its chain does not continue the line before it"),
+        (erased, "its payload was erased"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_kept(
+    roomlog: Roomlog,
+    exported: Path,
+    restored: Path,
+    damage: Callable[[list[bytes]], list[bytes]],
+    reason: str,
+) -> None:
+    exported.write_bytes(b"".join(damage(exported.read_bytes().splitlines(keepends=True))))
+    done = roomlog("import", exported, "--data", restored)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"import failed: line 5 cannot be taken: {reason}")
+    assert payloads_and_chains(restored) == []
+    assert [path.name for path in restored.iterdir()] == ["log"]
+
+
+def test_facts_of_another_kind_are_refused(roomlog: Roomlog, exported: Path, restored: Path) -> None:
+    """The line is sound, but what it says would stop the server that tries to fold it."""
+    unknown = b'[{"fact":"unheard_of"}]'
+    exported.write_bytes(first_line(unknown))
+    done = roomlog("import", exported, "--data", restored)
+    assert done.returncode == 1
+    assert done.stderr.startswith("import failed: line 1 cannot be taken: ")
+    assert "unheard_of" in done.stderr
+
+
+def first_line(payload: bytes) -> bytes:
+    """What `export` would write of a log that begins with this payload."""
+    return line_of(Entry(1, payload, sha256(payload).digest(), seal(1, payload, NO_PREVIOUS)[1]))
+
+
+def test_a_killed_import_can_be_repeated(roomlog: Roomlog, exported: Path, restored: Path) -> None:
+    (restored / "import" / "log").mkdir(parents=True)
+    (restored / "import" / "log" / "data.mdb").write_bytes(b"half of it")
+    assert roomlog("import", exported, "--data", restored).returncode == 0
+
+
+def test_a_file_that_is_not_there_is_refused(roomlog: Roomlog, restored: Path) -> None:
+    done = roomlog("import", "nowhere.ndjson", "--data", restored)
+    assert done.returncode == 2
+    assert done.stderr.startswith("import failed: ")
+    assert "nowhere.ndjson" in done.stderr

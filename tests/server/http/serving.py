@@ -1,0 +1,94 @@
+"""A real server on a real socket, and clients that may send whatever bytes they like."""
+
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.http.application import build
+from server.http.protocol import MatrixProtocol
+from server.http.routing import Route
+
+Address: TypeAlias = tuple[str, int]
+
+_SECONDS_TO_ANSWER = 10
+
+
+@contextmanager
+def serving(
+    routes: Iterable[Route],
+    *,
+    protocol: type[HttpToolsProtocol] = MatrixProtocol,
+    limit_concurrency: int | None = None,
+) -> Iterator[Address]:
+    """Serve until the end of the block; by then every request has been dealt with."""
+    # Listening begins here, so that a client that comes before the server is ready just waits.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            build(routes, {}),
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            limit_concurrency=limit_concurrency,
+        )
+        server = uvicorn.Server(config)
+        address: Address = listener.getsockname()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """Status and error code, once it is made sure that the body has the form that errors have."""
+        fields = msgspec.json.decode(self.body, type=dict[str, str])
+        assert fields.keys() == {"errcode", "error"}
+        assert self.headers["content-type"] == "application/json"
+        return self.status, fields["errcode"]
+
+
+def talk(address: Address, *pieces: bytes, is_head: bool = False) -> list[Answer]:
+    """Send pieces, each when the one before has left; all answers until the server hangs up."""
+    with socket.create_connection(address, timeout=_SECONDS_TO_ANSWER) as connection:
+        # A server that has refused a request may have closed the connection by now.
+        with suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+        received = bytearray()
+        with suppress(ConnectionResetError):
+            while data := connection.recv(1 << 16):
+                received += data
+    return list(_answers(bytes(received), is_head))
+
+
+def ask(address: Address, *pieces: bytes) -> Answer:
+    """The same, where exactly one answer is to come."""
+    [answer] = talk(address, *pieces)
+    return answer
+
+
+def _answers(received: bytes, is_head: bool) -> Iterator[Answer]:
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        length = 0 if is_head else int(headers.get("content-length", "0"))
+        yield Answer(int(status_line.split()[1]), headers, received[:length])
+        received = received[length:]
