@@ -22,6 +22,8 @@ BUCKETS_MAX = 50_000
 """For each limit; some 15 MB when it is full."""
 KEY_CHARACTERS_MAX = 255
 """No user id and no address is longer; what is, shares a bucket with all that begins like it."""
+_ROUNDING = 1e-6
+"""Tokens that binary fractions may lack, so that whoever waits exactly as told is let through."""
 
 Bucket: TypeAlias = Literal["send", "register", "login", "login_failures", "join", "invite"]
 
@@ -75,8 +77,8 @@ class RateLimits:
             return
         limit: Limit = getattr(self._limits, name)
         bucket = self._filled(name, key, limit, now_ms)
-        if bucket.tokens < 1:
-            wait_ms = math.ceil((1 - bucket.tokens) / limit.per_second * 1000)
+        if bucket.tokens < 1 - _ROUNDING:
+            wait_ms = max(1, math.ceil(round((1 - bucket.tokens) / limit.per_second * 1000, 6)))
             message = f"Too many requests of the kind {name}; try again in {-(-wait_ms // 1000)} s."
             raise MatrixError(ErrorCode.LIMIT_EXCEEDED, message, retry_after_ms=wait_ms)
         bucket.tokens -= 1
@@ -89,8 +91,7 @@ class RateLimits:
         """
         bucket = self._tables.get(name, _NO_BUCKETS).get(key[:KEY_CHARACTERS_MAX])
         if bucket is not None:
-            limit: Limit = getattr(self._limits, name)
-            bucket.tokens = min(bucket.tokens + 1, limit.burst)
+            bucket.tokens += 1  # never more than a burst for long: the next check sees to that
 
     def _filled(self, name: Bucket, key: str, limit: Limit, now_ms: int) -> TokenBucket:
         table, key = self._tables.setdefault(name, OrderedDict()), key[:KEY_CHARACTERS_MAX]
@@ -116,4 +117,6 @@ def address_key(host: str) -> str:
         return host
     if isinstance(address, ipaddress.IPv4Address):
         return host
+    if address.ipv4_mapped is not None:  # a client of IPv4 at a socket for both
+        return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)

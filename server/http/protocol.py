@@ -61,7 +61,7 @@ class MatrixProtocol(HttpToolsProtocol):
         self.url = b""
         self.is_refused = False
         self.unfinished_bytes = 0
-        """Received since something was last complete: a head, a piece of a body, a request."""
+        """Received since a head was last complete, or a piece of a body came."""
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
@@ -116,10 +116,6 @@ class MatrixProtocol(HttpToolsProtocol):
         self.unfinished_bytes = 0
         super().on_body(body)
 
-    def on_message_complete(self) -> None:
-        self.unfinished_bytes = 0
-        super().on_message_complete()
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, _unavailable if app is service_unavailable else app)
 
@@ -137,8 +133,7 @@ class MatrixProtocol(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             # It is the body of this very request that is broken.
-            cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.disconnected = True  # so that nothing is written behind the refusal
             if cycle.response_started or self.pipeline:
                 self.transport.close()
                 return

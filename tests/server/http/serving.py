@@ -64,13 +64,18 @@ class Answer:
         return self.status, fields["errcode"]
 
 
-def talk(address: Address, *pieces: bytes, is_head: bool = False) -> list[Answer]:
-    """Send pieces, each when the one before has left; all answers until the server hangs up."""
+def talk(address: Address, *pieces: bytes, is_head: bool = False, hangs_up: bool = False) -> list[Answer]:
+    """Send pieces, each when the one before has left; all answers until the server hangs up.
+
+    With `hangs_up` the client is the one who does, as soon as it has sent everything.
+    """
     with socket.create_connection(address, timeout=_SECONDS_TO_ANSWER) as connection:
         # A server that has refused a request may have closed the connection by now.
         with suppress(ConnectionError):
             for piece in pieces:
                 connection.sendall(piece)
+        if hangs_up:
+            return []
         received = bytearray()
         with suppress(ConnectionResetError):
             while data := connection.recv(1 << 16):

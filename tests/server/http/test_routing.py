@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 from urllib.parse import quote
@@ -133,6 +134,11 @@ def test_a_trailing_slash_is_another_path(rooms: RouteTable) -> None:
 
 def test_a_trailing_slash_is_no_empty_parameter(rooms: RouteTable) -> None:
     assert refused(rooms, "PUT", "/rooms/r/send/t/") is ErrorCode.NO_SUCH_PATH
+
+
+def test_a_parameter_lends_no_methods_to_a_trailing_slash() -> None:
+    routes = table(("GET", "/rules/"), ("PUT", "/rules/{rule_id}"))
+    assert refused(routes, "PUT", "/rules/") is ErrorCode.NO_SUCH_METHOD
 
 
 @pytest.mark.parametrize(
@@ -323,7 +329,7 @@ def test_finding_a_route_costs_the_same_among_many() -> None:
     others = [("GET", f"/section{number}/{{id}}/calls/{{call}}") for number in range(500)]
     path = b"/rooms/!r:example.org/send/m.room.message/1"
     alone, first, last = table(hot), table(hot, *others), table(*others, hot)
-    steps = [_steps(lambda routes=routes: routes.find("PUT", path)) for routes in (alone, first, last)]
+    steps = [_steps(partial(routes.find, "PUT", path)) for routes in (alone, first, last)]
     assert len(set(steps)) == 1
 
 

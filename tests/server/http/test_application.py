@@ -1,0 +1,219 @@
+"""The layers put together, over real sockets: every way to fail ends in the one shape of errors."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.errors import ErrorCode, MatrixError
+from server.http.answers import answer
+from server.http.application import build
+from server.http.parsing import BODY_BYTES_MAX, parse_object, read_body
+from server.http.routing import ROOT, Route
+from tests.server.http.serving import Address, ask, serving, talk
+
+BODY_LEFT = threading.Event()
+"""Set when a client has gone while its body was being read."""
+
+
+async def echo(request: Request) -> Response:
+    content = parse_object(await read_body(request))
+    return answer({"path": request.path_params, "content": content})
+
+
+async def forbid(_: Request) -> Response:
+    raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+
+
+async def refuse_by_framework(_: Request) -> Response:
+    raise HTTPException(418, "I am a teapot.", headers={"X-Pot": "short"})
+
+
+async def fail(_: Request) -> Response:
+    raise KeyError("a bug")
+
+
+async def upload(request: Request) -> Response:
+    try:
+        await read_body(request)
+    except ClientDisconnect:
+        BODY_LEFT.set()
+        raise
+    return answer({})
+
+
+class FailsInTheMiddle:
+    """Raises what would be answered 403, after a part of a 200 has left."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"100")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise MatrixError(ErrorCode.FORBIDDEN, "Too late.")
+
+
+ROUTES = [
+    Route("PUT", "/rooms/{room_id}/send/{event_type}/{txn_id}", echo, ROOT),
+    Route("GET", "/forbidden", forbid, ROOT),
+    Route("GET", "/teapot", refuse_by_framework, ROOT),
+    Route("GET", "/bug/{user_id}", fail, ROOT),
+    Route("PUT", "/upload", upload, ROOT),
+    Route("GET", "/half", FailsInTheMiddle(), ROOT),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Address]:
+    with serving(ROUTES) as address:
+        yield address
+
+
+@pytest.fixture
+def client(server: Address) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://{server[0]}:{server[1]}") as client:
+        yield client
+
+
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == {"errcode", "error"}
+    return response.status_code, response.json()["errcode"]
+
+
+def test_a_request_reaches_its_handler(client: httpx.Client) -> None:
+    response = client.put("/rooms/!r%2F1:x/send/m.room.message/35", json={"body": "hello"})
+    assert response.json() == {
+        "path": {"room_id": "!r/1:x", "event_type": "m.room.message", "txn_id": "35"},
+        "content": {"body": "hello"},
+    }
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_the_content_type_is_not_asked_for(client: httpx.Client, content_type: str) -> None:
+    headers = {"content-type": content_type}
+    assert client.put("/rooms/r/send/t/1", content=b"{}", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/nowhere", (404, "M_UNRECOGNIZED")),
+        ("GET", "/", (404, "M_UNRECOGNIZED")),
+        ("GET", "/forbidden/", (404, "M_UNRECOGNIZED")),
+        ("POST", "/rooms/r/send/t/1", (405, "M_UNRECOGNIZED")),
+        ("GET", "/forbidden", (403, "M_FORBIDDEN")),
+        ("GET", "/teapot", (418, "M_UNKNOWN")),
+        ("GET", "/bug/@u:x", (500, "M_UNKNOWN")),
+        ("PUT", "/rooms/%FF/send/t/1", (400, "M_INVALID_PARAM")),
+        ("PUT", "/rooms/r/send//1", (400, "M_INVALID_PARAM")),
+        ("PUT", "/rooms/r/send/t/1", (400, "M_NOT_JSON")),
+    ],
+)
+def test_every_failure_has_the_shape_of_errors(
+    client: httpx.Client, method: str, path: str, expected: tuple[int, str]
+) -> None:
+    """R01."""
+    assert error_of(client.request(method, path)) == expected
+
+
+def test_a_post_with_a_transaction_id_is_a_wrong_method(client: httpx.Client) -> None:
+    """E13."""
+    response = client.post("/rooms/r/send/t/1", json={})
+    assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, PUT")
+
+
+def test_head_is_a_wrong_method_without_a_body(server: Address) -> None:
+    [response] = talk(server, b"HEAD /forbidden HTTP/1.1\r\nConnection: close\r\n\r\n", is_head=True)
+    assert (response.status, response.headers["allow"]) == (405, "GET, OPTIONS")
+
+
+def test_the_framework_keeps_its_headers(client: httpx.Client) -> None:
+    assert client.get("/teapot").headers["x-pot"] == "short"
+
+
+def test_a_body_over_the_limit_is_cut_off_while_it_comes(server: Address) -> None:
+    """The body never ends; still there is an answer, and the connection is closed."""
+    piece = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
+    pieces = [piece] * (BODY_BYTES_MAX // 0x10000 + 1)
+    response = ask(server, b"PUT /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", *pieces)
+    assert (response.error, response.headers["connection"]) == ((413, "M_TOO_LARGE"), "close")
+
+
+def test_a_declared_length_over_the_limit_is_not_waited_for(server: Address) -> None:
+    head = b"PUT /upload HTTP/1.1\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n" % (
+        BODY_BYTES_MAX + 1
+    )
+    response = ask(server, head)
+    assert (response.error, response.headers["connection"]) == ((413, "M_TOO_LARGE"), "close")
+
+
+def test_a_client_that_expects_to_be_asked_is_asked(server: Address) -> None:
+    head = b"PUT /upload HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    assert [response.status for response in talk(server, head, b"{}")] == [100, 200]
+
+
+def test_an_upload_over_the_limit_is_answered_to_an_ordinary_client(client: httpx.Client) -> None:
+    response = client.put("/upload", content=(b"a" * 0x10000 for _ in range(64)))
+    assert error_of(response) == (413, "M_TOO_LARGE")
+
+
+def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    BODY_LEFT.clear()
+    with serving(ROUTES) as address, caplog.at_level(logging.WARNING):
+        assert talk(address, b"PUT /upload HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", hangs_up=True) == []
+        assert BODY_LEFT.wait(timeout=10)
+    assert caplog.records == []
+
+
+def test_an_answer_that_has_begun_is_not_followed_by_another(server: Address) -> None:
+    [response] = talk(server, b"GET /half HTTP/1.1\r\n\r\n")
+    assert (response.status, response.body) == (200, b"half")
+
+
+def test_a_bug_is_logged_without_what_the_client_said(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(ROUTES) as address:
+        ask(address, b"GET /bug/@alice:x?access_token=s3cret HTTP/1.1\r\nAuthorization: Bearer t0ken\r\n\r\n")
+    assert "GET /bug/{user_id} failed" in caplog.text
+    assert "KeyError: 'a bug'" in caplog.text
+    assert not any(said in caplog.text for said in ("alice", "s3cret", "t0ken"))
+
+
+@pytest.mark.anyio
+async def test_handlers_find_the_state_of_the_application() -> None:
+    async def whose(request: Request) -> Response:
+        return answer({"name": request.app.state.name})
+
+    app = build([Route("GET", "/", whose, ROOT)], {"name": "example.org"})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        assert (await client.get("/")).json() == {"name": "example.org"}
+
+
+@pytest.mark.anyio
+async def test_the_lifespan_is_the_one_that_was_given() -> None:
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        seen.append("begin")
+        yield
+        seen.append("end")
+
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(message: dict[str, str]) -> None:
+        seen.append(message["type"])
+
+    app = build([], {}, lifespan)
+    await app({"type": "lifespan"}, receive, send)  # type: ignore[arg-type]
+    assert seen == ["begin", "lifespan.startup.complete", "end", "lifespan.shutdown.complete"]
