@@ -4,14 +4,15 @@ The walk runs in a child process. LMDB hands out a flipped bit without a word, w
 chain find; but on a page that is zeroed it may abort, and on one that is cut off the kernel ends
 the process with SIGBUS. The child's death is then a finding like any other: another child creeps
 up to the place entry by entry to find out where it is, and further ones look for the next entry
-that can be read, at 1, 2, 4 … entries further on, so that the walk goes on behind the damage.
+that can be read, at 1, 2, 4 … entries further on, so that the walk goes on behind the damage. A
+stretch that was not read may therefore end in entries that are whole.
 
 Reads beside a live owner. What it cannot see: entries cut off the end together with every trace
 of them. Only somebody who remembers a later chain can.
 
     python -m eventlog.check PATH [FIRST [SLOW_UNTIL]]     what the child runs: a line of JSON each
 
-Measured (2 cores, 1,000,000 entries of 390 bytes): 340,000 entries/s.
+Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s.
 """
 
 import os
@@ -86,7 +87,7 @@ def inspect(path: Path) -> Iterator[Report]:
         if lost is None and seen >= slow_until:
             first, slow_until = max(seen, 1), seen + CHUNK_ENTRIES
             continue
-        lost = lost or Finding(seen + 1, death)
+        lost = lost or Finding(seen + 1, f"not read: {death}")
         first, stride = lost.position + stride, 2 * stride
         seen, slow_until = first - 1, first + CHUNK_ENTRIES
         if first > head:
@@ -94,7 +95,7 @@ def inspect(path: Path) -> Iterator[Report]:
     else:
         yield Finding(seen + 1, f"given up after {CHILDREN_MAX} pages that could not be read")
     if lost:
-        yield _stretch(lost, head)
+        yield _stretch(lost, max(head, lost.position))
 
 
 def walk(path: Path, first: Position = 1, slow_until: Position = 0) -> Iterator[Report]:

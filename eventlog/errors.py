@@ -13,7 +13,7 @@ from eventlog.log import Position
 
 
 class LogError(Exception):
-    """Base class: whatever a log raises on purpose is one of the kinds below."""
+    """Whatever a log raises on purpose is one of the kinds below; this itself, if it cannot be opened."""
 
 
 class Conflict(LogError):

@@ -17,7 +17,7 @@ from pathlib import Path
 import lmdb
 from lmdb.verify import VerifyError, verify
 
-from eventlog.errors import Damaged, Full
+from eventlog.errors import Damaged, Full, LogError
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
 
@@ -118,16 +118,28 @@ class LmdbTables:
             self._environment = _open(
                 path, read_only=read_only, map_bytes=map_bytes, unsafe_no_flush=unsafe_no_flush
             )
+        except DAMAGE as error:
+            raise Damaged(f"{path} does not hold a log: {error}") from error
+        except lmdb.Error as error:  # no permission, or open in this very process
+            raise LogError(f"{path} cannot be opened: {error}") from error
+        try:
+            self._find_tables()
+        except BaseException:
+            self._environment.close()
+            raise
+        if not read_only:
+            self._environment.reader_check()
+
+    def _find_tables(self) -> None:
+        try:
             self._entries = self._environment.open_db(b"entries", create=False)
             self._meta = self._environment.open_db(b"meta", create=False)
         except (lmdb.NotFoundError, *DAMAGE) as error:
-            raise Damaged(f"{path} does not hold a log that can be read: {error}") from error
-        self._page_bytes = self._environment.stat()["psize"]
+            raise Damaged(f"{self._path} does not hold a log: {error}") from error
         if (found := self._text(b"format")) != FORMAT.decode():
-            raise Damaged(f"{path} holds a log of format {found!r}; this version reads {FORMAT.decode()!r}")
+            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads {FORMAT.decode()!r}")
         self.identity = self._text(b"identity")
-        if not read_only:
-            self._environment.reader_check()  # frees the slots of readers that were killed
+        self._page_bytes = self._environment.stat()["psize"]
 
     def close(self) -> None:
         self._environment.close()
@@ -213,6 +225,9 @@ class LmdbTables:
         except OSError as error:
             raise Full(f"{self._path}: no address space for a map of {map_bytes} bytes") from error
         self._environment.set_mapsize(map_bytes)
+        # A reader that was killed keeps its slot, and no page that it saw is used again: the file
+        # would grow for ever. Whoever makes the file grow has a reason to look for such slots.
+        self._environment.reader_check()
 
     def _reading(self) -> "lmdb.Transaction[bytes]":
         try:

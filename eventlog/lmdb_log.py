@@ -284,8 +284,8 @@ class LmdbLog:
         while self._store.head <= after:
             self._refuse_if_closed()
             if self._store.read_only:
-                await asyncio.sleep(POLL_SECONDS)
-                await self.head()
+                if await self.head() <= after:
+                    await asyncio.sleep(POLL_SECONDS)
             elif self._store.failure is not None:
                 raise Closed(f"nothing will be appended after a storage error: {self._store.failure}")
             else:

@@ -25,7 +25,7 @@ class Ownership:
             os.close(descriptor)
             raise Locked(f"{file.parent} is in use: process {owner} owns it") from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:

@@ -1,0 +1,288 @@
+"""`check` finds what is wrong with a file, says where, goes on behind it, and never dies of it."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from eventlog.check import CHUNK_ENTRIES, Finding, Progress, inspect
+from eventlog.envelope import HEADER, chain_of, seal
+from eventlog.lmdb_file import DATA_FILE
+from eventlog.lmdb_log import LmdbLog
+from eventlog.log import Position
+from tests.harness.log_writer import LogWriter
+
+HEAD = 6000
+"""Enough for a table three pages deep and for more than one chunk of the walk."""
+
+LONG = 3000
+"""The position of the one entry that LMDB keeps on pages of its own."""
+
+PAGE_BYTES = 4096
+BRANCH, LEAF, OVERFLOW = 1, 2, 4
+
+
+def payload_at(position: Position) -> bytes:
+    """Unique, so that its bytes can be found in the file."""
+    return b"<%08d>" % position * (5000 if position == LONG else 30)
+
+
+@pytest.fixture(scope="session")
+def whole_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    async def fill(path: Path) -> None:
+        log = await LmdbLog.open(path, free_bytes_min=0)
+        for head in range(0, HEAD, 50):
+            await log.append([payload_at(position) for position in range(head + 1, head + 51)], after=head)
+        await log.close()
+
+    path = tmp_path_factory.mktemp("whole")
+    asyncio.run(fill(path))
+    return path
+
+
+@pytest.fixture
+def path(whole_log: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return shutil.copytree(whole_log, tmp_path / "log")
+
+
+def findings(path: Path) -> list[Finding]:
+    return [report for report in inspect(path) if isinstance(report, Finding)]
+
+
+def flip_bit(path: Path, position: Position, offset: int) -> None:
+    """In every page that holds the entry, those that LMDB left behind when it copied it included."""
+    data = (path / DATA_FILE).read_bytes()
+    payload = payload_at(position)
+    assert payload in data
+    header = data[data.index(payload) - HEADER.size : data.index(payload)]
+    flipped = bytearray(header + payload)
+    flipped[offset] ^= 0b100
+    (path / DATA_FILE).write_bytes(data.replace(header + payload, flipped))
+
+
+def change(path: Path, action: Callable[[lmdb.Transaction, lmdb._Database], object]) -> None:
+    environment = lmdb.open(str(path), max_dbs=2)
+    with environment.begin(write=True) as transaction:
+        action(transaction, environment.open_db(b"entries", transaction))
+    environment.close()
+
+
+def key(position: Position) -> bytes:
+    return position.to_bytes(8, "big")
+
+
+def page_kind(page: bytes) -> int:
+    return int.from_bytes(page[10:12], sys.byteorder)
+
+
+def pages(path: Path) -> list[bytes]:
+    data = (path / DATA_FILE).read_bytes()
+    return [data[at : at + PAGE_BYTES] for at in range(0, len(data), PAGE_BYTES)]
+
+
+def zero(path: Path, position: Position) -> None:
+    """Every leaf that holds the entry, as a disk does that loses a sector and says nothing."""
+    with (path / DATA_FILE).open("r+b") as file:
+        for number, page in enumerate(pages(path)):
+            if payload_at(position) in page:
+                file.seek(number * PAGE_BYTES)
+                file.write(bytes(PAGE_BYTES))
+
+
+def test_a_whole_log_has_no_findings(whole_log: Path) -> None:
+    assert findings(whole_log) == []
+
+
+def test_progress_runs_from_the_first_to_the_head(whole_log: Path) -> None:
+    reports = list(inspect(whole_log))
+    assert reports == [Progress(0, HEAD), Progress(CHUNK_ENTRIES, HEAD), Progress(HEAD, HEAD)]
+
+
+def test_an_empty_log_has_no_findings(tmp_path: Path) -> None:
+    asyncio.run(make_empty(tmp_path))
+    assert list(inspect(tmp_path)) == [Progress(0, 0)]
+
+
+async def make_empty(path: Path) -> None:
+    await (await LmdbLog.open(path, free_bytes_min=0)).close()
+
+
+def test_no_log_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no log at"):
+        next(inspect(tmp_path))
+
+
+def test_a_live_owner_is_no_obstacle(tmp_path: Path) -> None:
+    with LogWriter(tmp_path, 1) as writer:
+        writer.start_writing()
+        writer.wait_until_acknowledged(500)
+        *_, last = reports = list(inspect(tmp_path))
+        assert not [report for report in reports if isinstance(report, Finding)]
+        assert isinstance(last, Progress)
+        assert last.position >= 500
+
+
+def test_stopping_early_ends_the_child(path: Path) -> None:
+    reports = inspect(path)
+    next(reports)
+    assert len(processes_about(path)) == 1
+    del reports
+    assert not processes_about(path)
+
+
+def processes_about(path: Path) -> list[Path]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # one that has ended meanwhile
+            if os.fsencode(path) in (process / "cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
+# Bits
+
+
+def test_a_flipped_bit_in_a_payload_is_found(path: Path) -> None:
+    flip_bit(path, 1234, HEADER.size + 17)
+    [finding] = findings(path)
+    assert finding == Finding(1234, "entry 1234: wrong digest: the payload is not the one that was appended")
+
+
+@pytest.mark.parametrize(
+    ("offset", "what"),
+    [
+        (0, "cannot decode version 5"),
+        (1, "cannot decode version 1, flags 0x04"),
+        (3, "cannot decode version 1, flags 0x00, reserved 4"),
+        (7, "300 bytes of payload are stored, its header says 296"),
+        (15, "its header says position 1238"),
+        (16, "wrong digest"),
+        (48, "broken chain"),
+    ],
+)
+def test_a_flipped_bit_in_a_header_is_found(path: Path, offset: int, what: str) -> None:
+    flip_bit(path, 1234, offset)
+    found, after = findings(path)
+    assert (found.position, after.position) == (1234, 1235)
+    assert what in found.what
+    assert "broken chain" in after.what
+
+
+def test_every_damaged_entry_is_found(path: Path) -> None:
+    positions = [1, 2, 500, 5999, HEAD]
+    for position in positions:
+        flip_bit(path, position, HEADER.size)
+    assert [finding.position for finding in findings(path)] == positions
+
+
+# Entries
+
+
+@pytest.mark.parametrize(
+    ("removed", "what"),
+    [
+        (range(1, 2), "entry 1: missing"),
+        (range(1234, 1235), "entry 1234: missing"),
+        (range(100, 200), "entries 100 to 199: missing"),
+    ],
+)
+def test_removed_entries_are_found(path: Path, removed: range, what: str) -> None:
+    def remove(transaction: lmdb.Transaction, entries: lmdb._Database) -> None:
+        for position in removed:
+            transaction.delete(key(position), db=entries)
+
+    change(path, remove)
+    assert findings(path) == [Finding(removed.start, what)]
+
+
+def test_swapped_entries_are_found(path: Path) -> None:
+    def swap(transaction: lmdb.Transaction, entries: lmdb._Database) -> None:
+        one, other = transaction.get(key(10), db=entries), transaction.get(key(20), db=entries)
+        assert one is not None
+        assert other is not None
+        transaction.put(key(10), bytes(other), db=entries)
+        transaction.put(key(20), bytes(one), db=entries)
+
+    change(path, swap)
+    found = findings(path)
+    assert [finding.position for finding in found] == [10, 11, 20, 21]
+    assert found[0].what == "entry 10: its header says position 20"
+
+
+def test_a_replaced_entry_breaks_the_chain(path: Path) -> None:
+    """One that is whole in itself, put there by somebody who knows the format."""
+
+    def forge(transaction: lmdb.Transaction, entries: lmdb._Database) -> None:
+        before = transaction.get(key(9), db=entries)
+        assert before is not None
+        from_memory, _ = seal(10, b"forged", chain_of(bytes(before)))
+        transaction.put(key(10), from_memory, db=entries)
+
+    change(path, forge)
+    assert findings(path) == [Finding(11, "entry 11: broken chain: it does not continue the entry before it")]
+
+
+# Pages
+
+
+def test_a_zeroed_leaf_is_found(path: Path) -> None:
+    zero(path, 1234)
+    [finding] = findings(path)
+    found = re.fullmatch(r"entries (\d+) to (\d+): not read: .+", finding.what)
+    assert found is not None
+    first, last = map(int, found.groups())
+    assert finding.position == first <= 1234 <= last < 1300
+
+
+def test_the_walk_goes_on_behind_zeroed_pages(path: Path) -> None:
+    for position in (1000, 4000):
+        zero(path, position)
+    flip_bit(path, 5000, HEADER.size)
+    first, second, third = findings(path)
+    assert 0 < 1000 - first.position < 50
+    assert 0 <= 4000 - second.position < 50
+    assert third.position == 5000
+
+
+def test_zeroed_pages_of_a_long_entry_are_found(path: Path) -> None:
+    with (path / DATA_FILE).open("r+b") as file:
+        for number, page in enumerate(pages(path)):
+            if page_kind(page) == OVERFLOW:
+                file.seek((number + 1) * PAGE_BYTES)
+                file.write(bytes(PAGE_BYTES))
+    [finding] = findings(path)
+    assert finding.position == LONG
+    assert "wrong digest" in finding.what
+
+
+@pytest.mark.parametrize("kind", [BRANCH, LEAF, OVERFLOW])
+def test_a_file_cut_off_before_a_page_is_found(path: Path, kind: int) -> None:
+    whole_bytes = (path / DATA_FILE).stat().st_size
+    kinds = [page_kind(page) for page in pages(path)]
+    first = min(number for number, other in enumerate(kinds) if other == kind and number > 20)
+    os.truncate(path / DATA_FILE, first * PAGE_BYTES)
+    cut, *rest = findings(path)
+    assert cut.position == 0
+    assert f"{whole_bytes} bytes expected, {first * PAGE_BYTES} found" in cut.what
+    assert any(signal.SIGBUS.name in finding.what for finding in rest)
+
+
+@pytest.mark.parametrize("page_bytes", [0, 1000, PAGE_BYTES, PAGE_BYTES + 100])
+def test_a_file_cut_off_in_its_meta_pages_is_found(path: Path, page_bytes: int) -> None:
+    os.truncate(path / DATA_FILE, page_bytes)
+    assert "cut off inside meta page" in findings(path)[0].what
+
+
+def test_a_zeroed_meta_page_is_found(path: Path) -> None:
+    with (path / DATA_FILE).open("r+b") as file:
+        file.write(bytes(PAGE_BYTES))
+    assert "page 0 is not an LMDB meta page" in findings(path)[0].what

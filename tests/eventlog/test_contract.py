@@ -1,0 +1,220 @@
+"""The contract, the same for every engine. A new engine is one more line in `ADDRESSES`."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventlog.engines import open_log
+from eventlog.envelope import NO_PREVIOUS, seal
+from eventlog.errors import Closed, Conflict
+from eventlog.log import Entry, Log, Position
+
+pytestmark = pytest.mark.anyio
+
+ADDRESSES = {
+    "memory": "memory:",
+    "lmdb": "lmdb:{directory}",
+}
+
+
+@pytest.fixture(params=ADDRESSES)
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Log]:
+    async with open_log(ADDRESSES[request.param].format(directory=tmp_path)) as opened:
+        yield opened
+
+
+async def read(log: Log, *, after: Position = 0) -> list[Entry]:
+    return [entry async for entry in log.read(after=after)]
+
+
+async def payloads(log: Log, *, after: Position = 0) -> list[bytes]:
+    return [entry.payload for entry in await read(log, after=after)]
+
+
+async def until_waiting(task: asyncio.Task[Position]) -> None:
+    """Give the task its turns; what it waits for after that is not going to come by itself."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not task.done()
+
+
+async def test_an_empty_log_has_head_zero(log: Log) -> None:
+    assert await log.head() == 0
+    assert await read(log) == []
+
+
+async def test_append_returns_the_position_of_the_last(log: Log) -> None:
+    assert await log.append([b"a", b"b", b"c"], after=0) == 3
+    assert await log.append([b"d"], after=3) == 4
+    assert await log.head() == 4
+
+
+async def test_positions_follow_without_gaps(log: Log) -> None:
+    head = 0
+    for size in (1, 2, 3, 300):
+        head = await log.append([b"x"] * size, after=head)
+    assert [entry.position for entry in await read(log)] == list(range(1, 307))
+
+
+async def test_read_gives_what_was_appended(log: Log) -> None:
+    await log.append([b"one", b"", bytes(range(256)), b"x" * 1_000_000], after=0)
+    assert await payloads(log) == [b"one", b"", bytes(range(256)), b"x" * 1_000_000]
+
+
+async def test_read_begins_past_after(log: Log) -> None:
+    await log.append([b"a", b"b", b"c"], after=0)
+    assert await payloads(log, after=1) == [b"b", b"c"]
+
+
+@pytest.mark.parametrize("after", [2, 3, 1000])
+async def test_read_past_the_head_yields_nothing(log: Log, after: Position) -> None:
+    await log.append([b"a", b"b"], after=0)
+    assert await payloads(log, after=after) == []
+
+
+async def test_read_ends_at_what_was_there(log: Log) -> None:
+    await log.append([b"a", b"b"], after=0)
+    reading = log.read()
+    await log.append([b"too late"], after=2)
+    assert [entry.payload async for entry in reading] == [b"a", b"b"]
+
+
+async def test_appending_while_reading_is_possible(log: Log) -> None:
+    head = await log.append([b"x"] * 600, after=0)
+    seen = 0
+    async for _ in log.read():
+        head = await log.append([b"y"], after=head)
+        seen += 1
+    assert (seen, head) == (600, 1200)
+
+
+async def test_an_empty_batch_writes_nothing(log: Log) -> None:
+    await log.append([b"a"], after=0)
+    assert await log.append([], after=1) == 1
+    assert await log.head() == 1
+
+
+async def test_an_empty_batch_can_conflict(log: Log) -> None:
+    await log.append([b"a"], after=0)
+    with pytest.raises(Conflict):
+        await log.append([], after=0)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+async def test_a_conflict_writes_nothing(log: Log, after: Position) -> None:
+    await log.append([b"a", b"b"], after=0)
+    with pytest.raises(Conflict) as raised:
+        await log.append([b"c", b"d"], after=after)
+    assert (raised.value.expected, raised.value.head) == (after, 2)
+    assert await payloads(log) == [b"a", b"b"]
+
+
+async def test_one_of_two_rivals_wins(log: Log) -> None:
+    outcomes = await asyncio.gather(
+        log.append([b"a"], after=0), log.append([b"b"], after=0), return_exceptions=True
+    )
+    [conflict] = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert conflict.head == 1
+    assert len(await payloads(log)) == 1
+
+
+async def test_an_append_survives_its_caller(log: Log) -> None:
+    appending = asyncio.ensure_future(log.append([b"a"], after=0))
+    await asyncio.sleep(0)
+    appending.cancel()
+    assert await log.wait(0) == 1
+    assert await log.append([b"b"], after=1) == 2
+
+
+async def test_entries_carry_digest_and_chain(log: Log) -> None:
+    await log.append([b"a", b"b"], after=0)
+    await log.append([b"c"], after=2)
+    chain = NO_PREVIOUS
+    for entry, payload in zip(await read(log), [b"a", b"b", b"c"], strict=True):
+        _, chain = seal(entry.position, payload, chain)
+        assert (entry.digest, entry.chain) == (hashlib.sha256(payload).digest(), chain)
+
+
+async def test_wait_returns_at_once_if_past(log: Log) -> None:
+    await log.append([b"a", b"b"], after=0)
+    assert await log.wait(0) == 2
+
+
+async def test_an_append_wakes_everyone_who_waits(log: Log) -> None:
+    waiting = [asyncio.ensure_future(log.wait(0)) for _ in range(3)]
+    await until_waiting(waiting[0])
+    await log.append([b"a"], after=0)
+    assert await asyncio.gather(*waiting) == [1, 1, 1]
+
+
+async def test_wait_goes_on_until_past(log: Log) -> None:
+    waiting = asyncio.ensure_future(log.wait(1))
+    await log.append([b"a"], after=0)
+    await until_waiting(waiting)
+    await log.append([b"b"], after=1)
+    assert await waiting == 2
+
+
+async def test_closing_ends_waiting(log: Log) -> None:
+    waiting = asyncio.ensure_future(log.wait(0))
+    await until_waiting(waiting)
+    await log.close()
+    with pytest.raises(Closed):
+        await waiting
+
+
+async def test_closing_finishes_the_append_under_way(log: Log) -> None:
+    appending = asyncio.ensure_future(log.append([b"a"], after=0))
+    await asyncio.sleep(0)
+    await log.close()
+    assert await appending == 1
+
+
+async def test_a_closed_log_refuses_every_call(log: Log) -> None:
+    await log.append([b"a"], after=0)
+    reading = log.read()
+    await log.close()
+    for call in (log.append([b"b"], after=1), log.head(), log.wait(1), anext(reading)):
+        with pytest.raises(Closed):
+            await call
+    with pytest.raises(Closed):
+        log.read()
+
+
+async def test_closing_twice_is_harmless(log: Log) -> None:
+    await asyncio.gather(log.close(), log.close())
+    await log.close()
+
+
+async def test_a_log_has_an_identity_of_its_own(log: Log, tmp_path: Path) -> None:
+    async with open_log(f"lmdb:{tmp_path / 'another'}") as another:
+        assert len({log.identity, another.identity, ""}) == 3
+
+
+BATCHES = st.lists(st.tuples(st.lists(st.binary(max_size=3000), max_size=5), st.integers(0, 12)), max_size=12)
+
+
+@pytest.mark.parametrize("engine", ADDRESSES)
+@settings(max_examples=30, deadline=None)
+@given(attempts=BATCHES)
+async def test_a_log_behaves_like_a_list(engine: str, attempts: list[tuple[list[bytes], int]]) -> None:
+    """`after` hits the head now and then: those batches are in, the others are not."""
+    model: list[bytes] = []
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        log = await stack.enter_async_context(open_log(ADDRESSES[engine].format(directory=directory)))
+        for batch, after in attempts:
+            try:
+                assert await log.append(batch, after=min(after, len(model))) == len(model) + len(batch)
+                model += batch
+            except Conflict:
+                assert min(after, len(model)) != len(model)
+            assert await log.head() == len(model)
+        assert await payloads(log) == model
