@@ -7,29 +7,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projections import sessions
-from projections.sessions import Device
+from projections.sessions import Device, Session
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.context import context
 from server.http.identity import authenticate
-from server.http.interactive import check_password, interactive_answer
+from server.http.interactive import PASSWORD, Authentication, proven
 from server.http.parsing import parse
 from server.http.routing import CLIENT, Route
 from server.users.sessions import RemoveDevices, RenameDevice, remove_devices, rename_device
 
-_PASSWORD = "m.login.password"
-
 
 class RenameBody(msgspec.Struct, frozen=True):
     display_name: str | None = None
-
-
-class Authentication(msgspec.Struct, frozen=True):
-    """The password stage, as far as this server asks for it."""
-
-    type: str = ""
-    password: str = ""
-    session: str | None = None
 
 
 class RemovalBody(msgspec.Struct, frozen=True):
@@ -58,35 +48,30 @@ async def put_device(request: Request) -> Response:
     """PUT /devices/{device_id}: give it a name."""
     session = authenticate(request)
     body = await parse(request, RenameBody)
-    if body.display_name is not None:
-        change = RenameDevice(session, request.path_params["device_id"], body.display_name)
-        await context(request).writer.decide(rename_device, change)
+    change = RenameDevice(session, request.path_params["device_id"], body.display_name)
+    await context(request).writer.decide(rename_device, change)
     return answer({})
 
 
 async def delete_device(request: Request) -> Response:
     """DELETE /devices/{device_id}; asks for the password."""
+    session = authenticate(request)
     body = await parse(request, RemovalBody, empty_is_object=True)
-    return await _remove(request, [request.path_params["device_id"]], body.auth)
+    return await _remove(request, session, [request.path_params["device_id"]], body.auth)
 
 
 async def delete_devices(request: Request) -> Response:
     """POST /delete_devices; asks for the password."""
-    body = await parse(request, RemovalBody)
-    return await _remove(request, body.devices, body.auth)
-
-
-async def _remove(request: Request, device_ids: list[str], auth: Authentication | None) -> Response:
     session = authenticate(request)
-    if auth is None or auth.type != _PASSWORD:
-        return interactive_answer(request, [_PASSWORD], was_tried=auth is not None)
-    try:
-        await check_password(request, session.user_id, auth.password)
-    except MatrixError as error:
-        if error.kind is not ErrorCode.FORBIDDEN:
-            raise
-        return interactive_answer(request, [_PASSWORD], was_tried=True)
-    await context(request).writer.decide(remove_devices, RemoveDevices(session, device_ids))
+    body = await parse(request, RemovalBody)
+    return await _remove(request, session, body.devices, body.auth)
+
+
+async def _remove(
+    request: Request, session: Session, device_ids: list[str], auth: Authentication | None
+) -> Response:
+    async with proven(request, auth, [PASSWORD], session.user_id):
+        await context(request).writer.decide(remove_devices, RemoveDevices(session, device_ids))
     return answer({})
 
 

@@ -10,21 +10,13 @@ from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.context import context
 from server.http.identity import authenticate, check_rate_of_address
-from server.http.interactive import check_password
+from server.http.interactive import PASSWORD, check_password, named_user
 from server.http.parsing import parse
-from server.http.routing import CLIENT, Route
-from server.users.sessions import (
-    LogIn,
-    LogOut,
-    NewSession,
-    log_in,
-    log_out,
-    log_out_everywhere,
-    new_device_id,
-)
-from server.users.tokens import digest_of, new_token
-
-_PASSWORD = "m.login.password"
+from server.http.routing import CLIENT, TODAY, V1_2015, Route
+from server.users.refreshing import Refresh, refresh, refresh_at_once
+from server.users.sessions import LogIn, LogOut, log_in, log_out, log_out_everywhere, new_session
+from server.users.tokens import NewTokens, digest_of, new_token
+from server.writer import Decision
 
 
 class LoginBody(msgspec.Struct, frozen=True):
@@ -36,35 +28,60 @@ class LoginBody(msgspec.Struct, frozen=True):
     user: str | None = None
     device_id: str | None = None
     initial_device_display_name: str | None = None
+    refresh_token: bool = False
+
+
+class RefreshBody(msgspec.Struct, frozen=True):
+    refresh_token: str
 
 
 async def get_flows(_: Request) -> Response:
     """GET /login."""
-    return answer({"flows": [{"type": _PASSWORD}]})
+    return answer({"flows": [{"type": PASSWORD}]})
 
 
 async def post_login(request: Request) -> Response:
     """POST /login."""
     check_rate_of_address(request, "login")
     body = await parse(request, LoginBody)
-    if body.type != _PASSWORD:
+    if body.type != PASSWORD:
         raise MatrixError(ErrorCode.UNKNOWN, "The only way to log in is m.login.password.")
     if body.password is None:
         raise MatrixError(ErrorCode.MISSING_PARAM, "A password is needed.")
+    name = named_user(body.identifier, body.user)
+    if name is None:
+        raise MatrixError(ErrorCode.MISSING_PARAM, "The name of the user is needed.")
     homeserver, writer = context(request).homeserver, context(request).writer
-    user_id = await check_password(request, _user_named(body), body.password)
-    token = new_token(homeserver.random_text)
-    device_id = body.device_id or new_device_id(homeserver.random_text)
-    session = NewSession(device_id, digest_of(token), body.initial_device_display_name)
-    await writer.decide(log_in, LogIn(user_id, session))
-    return answer(
-        {
-            "user_id": user_id,
-            "access_token": token,
-            "device_id": device_id,
-            "home_server": homeserver.server_name,
-        }
+    account = await check_password(request, name, body.password)
+    tokens, session = new_session(
+        homeserver.random_text,
+        body.device_id,
+        body.initial_device_display_name,
+        is_refreshable=body.refresh_token,
     )
+    await writer.decide(log_in, LogIn(account.user_id, session, account.password_hash))
+    who = {"user_id": account.user_id, "device_id": session.device_id}
+    return answer(who | {"home_server": homeserver.server_name} | tokens.shown())
+
+
+async def post_refresh(request: Request) -> Response:
+    """POST /refresh; the refresh token is all the proof that it takes."""
+    return await _refresh(request, refresh)
+
+
+async def post_tokenrefresh(request: Request) -> Response:
+    """POST /tokenrefresh, of 2015."""
+    return await _refresh(request, refresh_at_once)
+
+
+async def _refresh(request: Request, decision: Decision[Refresh, None]) -> Response:
+    check_rate_of_address(request, "login")
+    body = await parse(request, RefreshBody)
+    random_text = context(request).homeserver.random_text
+    access_token, refresh_token = new_token(random_text), new_token(random_text)
+    exchange = Refresh(digest_of(body.refresh_token), digest_of(access_token), digest_of(refresh_token))
+    await context(request).writer.decide(decision, exchange)
+    return answer(NewTokens(access_token, refresh_token).shown())
 
 
 async def post_logout(request: Request) -> Response:
@@ -87,21 +104,11 @@ async def whoami(request: Request) -> Response:
     return answer({"user_id": session.user_id, "device_id": session.device_id, "is_guest": False})
 
 
-def _user_named(body: LoginBody) -> str:
-    """A user id or a localpart, from wherever the client put it."""
-    name: object = body.user
-    if body.identifier is not None:
-        if body.identifier.get("type") != "m.id.user":
-            raise MatrixError(ErrorCode.UNKNOWN, "Users are known here by their name only (m.id.user).")
-        name = body.identifier.get("user")
-    if not isinstance(name, str):
-        raise MatrixError(ErrorCode.MISSING_PARAM, "The name of the user is needed.")
-    return name
-
-
 routes = (
     Route("GET", "/login", get_flows, CLIENT),
     Route("POST", "/login", post_login, CLIENT),
+    Route("POST", "/refresh", post_refresh, TODAY),
+    Route("POST", "/tokenrefresh", post_tokenrefresh, V1_2015),
     Route("POST", "/logout", post_logout, CLIENT),
     Route("POST", "/logout/all", post_logout_all, CLIENT),
     Route("GET", "/account/whoami", whoami, CLIENT),

@@ -13,6 +13,7 @@ Open `application.py` first, which puts the layers together, then `routing.py`:
     context.py             the parts of the server, for handlers
     identity.py            who asks, and whether too often; from authentication.py and limits.py
     interactive.py         proof of more than a token
+    waiting.py             answers that take their time
     parsing.py             bodies and query parameters in
     answers.py             values out
 """

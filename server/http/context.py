@@ -1,6 +1,6 @@
 """What a handler finds beside its request: the parts that the application was wired from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -8,6 +8,7 @@ from server.config import Config
 from server.homeserver import Homeserver
 from server.http.limits import RateLimits
 from server.sync.audience import Audience
+from server.users.interactive_sessions import InteractiveSessions
 from server.writer import Writer
 
 
@@ -20,6 +21,7 @@ class Context:
     writer: Writer
     audience: Audience
     rate_limits: RateLimits
+    interactive_sessions: InteractiveSessions = field(default_factory=InteractiveSessions)
 
 
 def context(request: Request) -> Context:

@@ -1,6 +1,7 @@
 """Whatever is raised on the way becomes an answer in the one shape that errors have.
 
     MatrixError        raised on purpose: its kind gives the status
+    Challenge          a call that asks for more proof: 401 and what to do, which need not be an error
     HTTPException      Starlette's own refusals
     ClientDisconnect   nobody is left to answer
     everything else    a bug: 500, and a line in the server's log
@@ -21,7 +22,8 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from server.errors import ErrorCode, MatrixError
-from server.http.answers import error_answer
+from server.http.answers import answer, error_answer
+from server.http.interactive import Challenge
 from server.http.routing import matched_route
 
 _log = logging.getLogger("roomlog.http")
@@ -36,6 +38,11 @@ _KIND_OF_STATUS = {
 async def _answer_matrix_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, MatrixError)
     return error_answer(error)
+
+
+async def _answer_challenge(_request: Request, challenge: Exception) -> Response:
+    assert isinstance(challenge, Challenge)
+    return answer(challenge.body, 401)
 
 
 async def _answer_http_exception(_request: Request, error: Exception) -> Response:
@@ -61,6 +68,7 @@ async def _answer_bug(request: Request, _error: Exception) -> Response:
 
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
     MatrixError: _answer_matrix_error,
+    Challenge: _answer_challenge,
     HTTPException: _answer_http_exception,
     ClientDisconnect: _answer_nobody,
     Exception: _answer_bug,

@@ -3,28 +3,55 @@
 The order of the checks is the one that clients rely on: the token (401), the rate (429), then the body.
 """
 
+import asyncio
+from contextlib import suppress
+
 from starlette.requests import Request
 
 from projections import sessions
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.http.authentication import access_token_of
-from server.http.context import context
+from server.http.context import Context, context
 from server.http.limits import Bucket, address_key
+from server.users.refreshing import Confirm, confirm
 from server.users.tokens import digest_of
+
+_confirming: set[asyncio.Task[None]] = set()
+"""The event loop itself does not keep a task alive."""
 
 
 def authenticate(request: Request) -> Session:
-    """Whom the request's token stands for. Raises `MatrixError` 401 if it has none, or a void one."""
+    """Whom the request's token stands for. Raises `MatrixError` 401 if it has none, or a void one.
+
+    The first use of a token that came with a refresh is put on record.
+    """
     parts = context(request)
     token = access_token_of(request, query_allowed=parts.config.query_tokens == "on")
+    digest = digest_of(token)
     with parts.homeserver.views.read() as view:
-        session = sessions.session_of_token(view, digest_of(token))
-    if session is None:
+        known = sessions.access_token(view, digest)
+    if known is None:
         raise MatrixError(
             ErrorCode.UNKNOWN_TOKEN, "This access token is not valid, or not any more.", soft_logout=False
         )
-    return session
+    if known.expires_ts is not None and known.expires_ts <= parts.homeserver.now():
+        message = "This access token has expired; refresh it or log in again."
+        raise MatrixError(ErrorCode.UNKNOWN_TOKEN, message, soft_logout=True)
+    if known.is_unused:
+        task = asyncio.create_task(_confirm_refresh(parts, Confirm(known.session, digest)))
+        _confirming.add(task)
+        task.add_done_callback(_confirming.discard)
+    return known.session
+
+
+async def _confirm_refresh(parts: Context, used: Confirm) -> None:
+    """Put on record that a refresh has reached the client, which voids the refresh token before it.
+
+    Nothing waits for it: it stands in line before whatever the client asks for once it has this answer.
+    """
+    with suppress(MatrixError):  # it cannot be written now; the next use says it again
+        await parts.writer.decide(confirm, used)
 
 
 def check_rate(request: Request, name: Bucket, user_id: str) -> None:

@@ -13,6 +13,8 @@ from projections.facts import DeviceRenamed, SessionClosed, SessionOpened
 from projections.identifiers import fits
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
+from server.users.passwords import WRONG_PASSWORD
+from server.users.tokens import ACCESS_TOKEN_LIFETIME_MS, NewTokens, new_tokens
 from server.writer import Decided, Turn
 
 DEVICE_NAME_CHARACTERS_MAX = 100
@@ -27,12 +29,16 @@ class NewSession(msgspec.Struct, frozen=True):
     device_id: str
     token_digest: str
     display_name: str | None = None
+    refresh_token_digest: str | None = None
+    """With one the access token lasts for `ACCESS_TOKEN_LIFETIME_MS`, without one as long as the session."""
 
 
 class LogIn(msgspec.Struct, frozen=True):
     user_id: str
     """Who has proved to be this user."""
     session: NewSession
+    password_hash: str | None = None
+    """What the password was checked against; `None` if it was proved by other means."""
 
 
 class LogOut(msgspec.Struct, frozen=True):
@@ -42,7 +48,8 @@ class LogOut(msgspec.Struct, frozen=True):
 class RenameDevice(msgspec.Struct, frozen=True):
     session: Session
     device_id: str
-    display_name: str
+    display_name: str | None
+    """`None` leaves the name that it has."""
 
 
 class RemoveDevices(msgspec.Struct, frozen=True):
@@ -54,6 +61,19 @@ def new_device_id(random_text: Callable[[int], str]) -> str:
     return random_text(_DEVICE_ID_LENGTH).upper()
 
 
+def new_session(
+    random_text: Callable[[int], str],
+    device_id: str | None,
+    display_name: str | None,
+    *,
+    is_refreshable: bool,
+) -> tuple[NewTokens, NewSession]:
+    """What the client is handed and what is asked of the decision; the device gets an id if it has none."""
+    tokens = new_tokens(random_text, is_refreshable=is_refreshable)
+    device_id = device_id or new_device_id(random_text)
+    return tokens, NewSession(device_id, tokens.digest, display_name, tokens.refresh_digest)
+
+
 def open_session(turn: Turn, user_id: str, session: NewSession) -> SessionOpened:
     """The fact that a device of this user has a token now."""
     if not fits(session.device_id) or "\0" in session.device_id:
@@ -61,18 +81,25 @@ def open_session(turn: Turn, user_id: str, session: NewSession) -> SessionOpened
     is_known = sessions.device(turn.view, user_id, session.device_id) is not None
     if not is_known and sum(1 for _ in sessions.devices(turn.view, user_id)) >= DEVICES_MAX:
         raise MatrixError(ErrorCode.FORBIDDEN, f"A user has at most {DEVICES_MAX} devices; log out of some.")
+    name, is_refreshable = _checked_name(session.display_name), session.refresh_token_digest is not None
     return SessionOpened(
         user_id=user_id,
         device_id=session.device_id,
         token_digest=session.token_digest,
         opened_ts=turn.now,
-        display_name=_checked_name(session.display_name),
+        display_name=None if is_known else name,  # a device that is known keeps its name
+        refresh_token_digest=session.refresh_token_digest,
+        expires_ts=turn.now + ACCESS_TOKEN_LIFETIME_MS if is_refreshable else None,
     )
 
 
 def log_in(turn: Turn, request: LogIn) -> Decided[None]:
-    if accounts.account(turn.view, request.user_id) is None:
-        raise MatrixError(ErrorCode.FORBIDDEN, "Wrong user name or password.")
+    known = accounts.account(turn.view, request.user_id)
+    # While the slow hash was being computed the password may have been changed.
+    if known is None or request.password_hash not in (None, known.password_hash):
+        raise MatrixError(ErrorCode.FORBIDDEN, WRONG_PASSWORD)
+    if known.deactivated_ts is not None:
+        raise MatrixError(ErrorCode.USER_DEACTIVATED, "This account was deactivated.")
     return Decided(None, [open_session(turn, request.user_id, request.session)])
 
 
@@ -102,8 +129,8 @@ def rename_device(turn: Turn, request: RenameDevice) -> Decided[None]:
     user_id = request.session.user_id
     if sessions.device(turn.view, user_id, request.device_id) is None:
         raise MatrixError(ErrorCode.NOT_FOUND, "There is no such device.")
-    name = _checked_name(request.display_name) or ""
-    return Decided(None, [DeviceRenamed(user_id, request.device_id, name)])
+    name = _checked_name(request.display_name)
+    return Decided(None, [] if name is None else [DeviceRenamed(user_id, request.device_id, name)])
 
 
 def _checked_name(display_name: str | None) -> str | None:

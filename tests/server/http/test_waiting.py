@@ -1,0 +1,53 @@
+"""Whoever hangs up is not waited for."""
+
+import asyncio
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from server.http.waiting import while_connected
+
+pytestmark = pytest.mark.anyio
+
+
+def request_that(hangs_up: asyncio.Event) -> Request:
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Message:
+        for message in messages:
+            return message
+        await hangs_up.wait()
+        return {"type": "http.disconnect"}
+
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": []}, receive)
+
+
+async def test_what_is_done_in_time_is_answered() -> None:
+    async def work() -> str:
+        return "news"
+
+    assert await while_connected(request_that(hangs_up=asyncio.Event()), work()) == "news"
+
+
+async def test_work_ends_when_the_client_hangs_up() -> None:
+    hangs_up, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        hangs_up.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(ClientDisconnect):
+        await while_connected(request_that(hangs_up), work())
+    await asyncio.wait_for(ended.wait(), timeout=5)
+
+
+async def test_a_refusal_reaches_the_client() -> None:
+    async def work() -> None:
+        raise LookupError("no")
+
+    with pytest.raises(LookupError, match="no"):
+        await while_connected(request_that(hangs_up=asyncio.Event()), work())
