@@ -1,0 +1,19 @@
+"""What it costs, measured where it can be checked.
+
+    python -m bench            the canonical workload, four questions in about 80 seconds
+    python -m bench.append     what does a durable entry cost, beside LMDB without the log around it?
+    python -m bench.send       … a durable send over HTTP, beside a server that stores nothing?
+    python -m bench.rebuild    … an event folded into all views, beside reading it and doing nothing?
+    python -m bench.sync       how long after a send's 200 does who waits get the event?
+
+How to read it. Absolute figures belong to one machine, one file system and one hour: on the same
+virtual machine they have moved by 1.6 times from one sitting to the next. So every question is asked
+together with its floor or its ceiling, in the same run, one right after the other, and the *ratio* is
+what can be compared. A figure is the median of several repetitions, with the least and the greatest of
+them beside it. The flush is on wherever a number speaks of durability, and there is no option to
+switch it off.
+
+The authors of a server are not the ones to be believed about its speed: `workload.py` is what is sent,
+`load.py` is who sends it, and `report.py` writes down the conditions. May import anything; nothing
+imports it.
+"""

@@ -1,0 +1,148 @@
+"""Processes of a benchmark: each on a core of its own where there are two, and gone when it is over.
+
+Children are in a session of their own, so that Ctrl-C reaches only the one process that was started by
+hand; it ends them on its way out. What they stored is thrown away anyway, so they are killed, which
+cannot be ignored and takes no time.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+Cores: TypeAlias = frozenset[int]
+
+_ADDRESS = re.compile(r"http://(\S+):(\d+)")
+_CPUCLOCK_SCHED = 2
+"""The kernel's name for the clock that the scheduler keeps, in nanoseconds, over all threads of a process."""
+
+
+class Failed(Exception):
+    """A process ended before its time; what it had to say about that is on stderr."""
+
+
+class Server(NamedTuple):
+    """A process that answers HTTP."""
+
+    pid: int
+    host: str
+    port: int
+
+
+class Places(NamedTuple):
+    """Where the processes of a benchmark run."""
+
+    measured: Cores
+    measuring: Cores
+
+    @property
+    def are_apart(self) -> bool:
+        return self.measured != self.measuring
+
+
+def places() -> Places:
+    """One core for what is measured and another for who measures; of one physical core only in need."""
+    available = sorted(os.sched_getaffinity(0))
+    measured = available[-1]
+    others = [core for core in available if core != measured]
+    strangers = [core for core in others if core not in _siblings(measured)]
+    measuring = (strangers or others or available)[0]
+    return Places(frozenset({measured}), frozenset({measuring}))
+
+
+@contextmanager
+def pinned(cores: Cores) -> Iterator[None]:
+    """This thread, and what it starts meanwhile, on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def serving(module: str, *options: str, cores: Cores) -> Iterator[Server]:
+    """A module that serves and prints its address. Raises `Failed` if it ends without one."""
+    with pinned(cores):
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            start_new_session=True,
+        )
+    with process:
+        try:
+            assert process.stdout is not None
+            found = next(filter(None, map(_ADDRESS.search, process.stdout)), None)
+            if found is None:
+                raise Failed(f"{module} ended with status {process.wait()} before it answered")
+            yield Server(process.pid, found[1], int(found[2]))
+        finally:
+            process.kill()
+
+
+def answer_of(module: str, question: bytes, *, cores: Cores, seconds_max: float) -> bytes:
+    """What a module prints when it is given a question on stdin. Raises `Failed` if it cannot answer."""
+    with pinned(cores):
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", module],
+                input=question,
+                stdout=subprocess.PIPE,
+                timeout=seconds_max,
+                env=_environment(),
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{module} had no answer after {seconds_max:.0f} s") from None
+    if done.returncode:
+        raise Failed(f"{module} ended with status {done.returncode}")
+    return done.stdout
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used until now, user and system, over all its threads."""
+    # What clock_getcpuclockid() of the C library computes, which Python does not offer.
+    return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+@contextmanager
+def ended_by_signals(numbers: Sequence[int] = (signal.SIGTERM, signal.SIGHUP)) -> Iterator[None]:
+    """Let these signals, unless they are ignored, end the benchmark as Ctrl-C does, also in an event loop."""
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def _environment() -> dict[str, str]:
+    """Without settings that would change what is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ROOMLOG_")}
+
+
+def _siblings(core: int) -> set[int]:
+    """The hardware threads of the same physical core, this one included."""
+    try:
+        text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return {core}
+    siblings: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        siblings |= set(range(int(first), int(last or first) + 1))
+    return siblings
