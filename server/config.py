@@ -47,9 +47,14 @@ class ConfigError(Exception):
         self.faults = faults
 
 
+def log_path(data: Path) -> Path:
+    """The directory of the log in a data directory."""
+    return data / "log"
+
+
 def log_url(data: Path) -> str:
     """The log in a data directory, as `eventlog.engines.open_log` takes it."""
-    return f"lmdb:{data / 'log'}"
+    return f"lmdb:{log_path(data)}"
 
 
 def views_path(data: Path) -> Path:

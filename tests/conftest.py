@@ -1,6 +1,10 @@
 """What every test can count on: the event loop of the server, and `--long` for the patient forms."""
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests.harness.client import close_own_connections
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """asyncio on uvloop, as in production."""
     return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_left_open() -> Iterator[None]:
+    yield
+    close_own_connections()

@@ -6,6 +6,7 @@ Verbs print one line per thing on stdout, stable enough for `grep`; progress and
 
 import typer
 
+from server.cli.check import check
 from server.cli.export import export
 from server.cli.import_log import import_log
 from server.cli.rebuild import rebuild
@@ -38,17 +39,15 @@ def roomlog(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-for name, command in {
-    "serve": serve,
-    "show": show,
-    "state": state,
-    "rebuild": rebuild,
-    "export": export,
-    "import": import_log,
-    "version": version,
-}.items():
-    app.command(name)(command)
+app.command("serve")(serve)
 app.add_typer(user, name="user")
+app.command("show")(show)
+app.command("state")(state)
+app.command("check")(check)
+app.command("rebuild")(rebuild)
+app.command("export")(export)
+app.command("import")(import_log)
+app.command("version")(version)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from eventlog.engines import open_log
@@ -22,7 +21,7 @@ from server.cli.data_directory import DATA, Data
 from server.cli.ndjson import decode_line
 from server.cli.outcome import FINDING, Refused, failures_of
 from server.cli.progress import progress_shown
-from server.config import log_url
+from server.config import log_path, log_url
 
 _BATCH_BYTES = 1 << 20
 """What is appended by one flush."""
@@ -32,7 +31,9 @@ def import_log(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote; /dev/stdin for a pipe.")],
     data: Data = DATA,
 ) -> None:
-    """Read an export into an empty log: same positions, same ids, same digests. All of it or nothing.
+    """Make a log from an export.
+
+    Into an empty log only; with the same positions, ids and digests; all of it or nothing.
 
     \b
     Example:
@@ -55,7 +56,7 @@ async def _import(data: Path, file: Path) -> int:
         shutil.rmtree(incoming, ignore_errors=True)
         try:
             count = await _fill(log_url(incoming), file)
-            _replace(data / "log", incoming / "log", discarded=incoming / "empty")
+            _replace(log_path(data), log_path(incoming), discarded=incoming / "empty")
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         return count
@@ -66,7 +67,7 @@ async def _fill(url: str, file: Path) -> int:
     with file.open("rb") as lines, progress_shown("import") as progress:
         async with open_log(url) as log:
             head, batch, batch_bytes = 0, list[bytes](), 0
-            for payload in _verified(lines):
+            for payload in verified(lines):
                 batch.append(payload)
                 batch_bytes += len(payload)
                 if batch_bytes >= _BATCH_BYTES:
@@ -76,7 +77,7 @@ async def _fill(url: str, file: Path) -> int:
             return await log.append(batch, after=head)
 
 
-def _verified(lines: Iterable[bytes]) -> Iterator[bytes]:
+def verified(lines: Iterable[bytes]) -> Iterator[bytes]:
     """The payload of each line. Raises `Refused` with its number for the first that does not hold."""
     previous = NO_PREVIOUS
     for number, text in enumerate(lines, 1):

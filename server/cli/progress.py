@@ -17,6 +17,7 @@ _LINE_EVERY_SECONDS = 10.0
 
 @contextmanager
 def progress_shown(verb: str) -> Iterator[Progress]:
+    """While this lasts, print nothing on stdout: the bar may be on the same terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain(verb)
@@ -28,7 +29,7 @@ def progress_shown(verb: str) -> Iterator[Progress]:
         rich.progress.TextColumn("entries"),
         rich.progress.TimeRemainingColumn(),
     )
-    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
+    with rich.progress.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(verb, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

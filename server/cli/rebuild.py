@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -22,7 +22,9 @@ def rebuild(
         bool, typer.Option("--verify", help="Leave the views alone; compare them with rebuilt ones.")
     ] = False,
 ) -> None:
-    """Drop the views and fold the whole log anew. The server must not be running.
+    """Fold the whole log into new views.
+
+    The present views are dropped. The server must not be running.
 
     With --verify, rebuild beside the present views and compare the two: exit status 1 if they differ.
     Present views that lag behind the log are first brought to its head, as a starting server would.
@@ -37,10 +39,18 @@ def rebuild(
             raise typer.Exit(FINDING)
 
 
+class _Rebuilt(NamedTuple):
+    entries: int
+    seconds: float
+    digest: str
+
+
 async def _rebuild(data: Path) -> bool:
     async with existing_log(data, read_only=False) as log:
         with progress_shown("rebuild") as progress:
-            _print_digest("views", await _rebuilt_digest(log, views_path(data), progress))
+            rebuilt = await _fold_anew(log, views_path(data), progress)
+    _print_speed(rebuilt)
+    typer.echo(f"views {rebuilt.digest}")
     return True
 
 
@@ -48,13 +58,15 @@ async def _verify(data: Path) -> bool:
     async with existing_log(data, read_only=False) as log:
         with progress_shown("rebuild --verify") as progress:
             present = await _present_digest(log, views_path(data), progress)
-            rebuilt = await _rebuilt_beside(log, data, progress)
-    _print_digest("present", present)
-    _print_digest("rebuilt", rebuilt)
+            rebuilt = await _fold_beside(log, data, progress)
+    _print_speed(rebuilt)
+    typer.echo(f"present {present}")
+    typer.echo(f"rebuilt {rebuilt.digest}")
+    is_equal = present == rebuilt.digest
     typer.echo(
-        "equal" if present == rebuilt else "different: the views are wrong; put them right: roomlog rebuild"
+        "equal" if is_equal else "different: the present views are wrong; replace them: roomlog rebuild"
     )
-    return present == rebuilt
+    return is_equal
 
 
 async def _present_digest(log: Log, path: Path, progress: Progress) -> str:
@@ -66,27 +78,26 @@ async def _present_digest(log: Log, path: Path, progress: Progress) -> str:
         views.close()
 
 
-async def _rebuilt_beside(log: Log, data: Path, progress: Progress) -> str:
+async def _fold_beside(log: Log, data: Path, progress: Progress) -> _Rebuilt:
     scratch = data / "views.verify"
     # One may be left of a run that was killed.
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        return await _rebuilt_digest(log, scratch, progress)
+        return await _fold_anew(log, scratch, progress)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-async def _rebuilt_digest(log: Log, path: Path, progress: Progress) -> str:
+async def _fold_anew(log: Log, path: Path, progress: Progress) -> _Rebuilt:
     views = follower.open_views(path, identity=log.identity)
     try:
         started = time.perf_counter()
         head = await follower.rebuild(log, views, progress)
-        seconds = time.perf_counter() - started
-        typer.echo(f"folded {head} entries in {seconds:.2f} s, {head / seconds:,.0f} entries/s")
-        return views.digest()
+        return _Rebuilt(head, time.perf_counter() - started, views.digest())
     finally:
         views.close()
 
 
-def _print_digest(of: str, digest: str) -> None:
-    typer.echo(f"{of} {digest}")
+def _print_speed(rebuilt: _Rebuilt) -> None:
+    entries, seconds, _ = rebuilt
+    typer.echo(f"folded {entries} entries in {seconds:.2f} s, {entries / seconds:,.0f} entries/s")

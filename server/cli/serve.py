@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -60,8 +61,15 @@ def serve(
 def _serve(config: Config) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        with progress_shown("fold") as progress:
-            return uvloop.run(app.serve(config, progress, _announce))
+        with ExitStack() as starting:
+            progress = starting.enter_context(progress_shown("fold"))
+
+            def announce(address: str) -> None:
+                """The one line on stdout; whoever started the server may wait for it."""
+                starting.close()
+                typer.echo(f"roomlog answers at {address}")
+
+            return uvloop.run(app.serve(config, progress, announce))
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
             raise Refused(
@@ -69,8 +77,3 @@ def _serve(config: Config) -> int:
                 "Name another address by --host and --port; --port 0 picks a free port.",
             ) from None
         raise
-
-
-def _announce(address: str) -> None:
-    """The one line on stdout; whoever started the server may wait for it."""
-    typer.echo(f"roomlog answers at {address}")

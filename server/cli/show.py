@@ -24,9 +24,10 @@ def show(
     room: Annotated[str | None, typer.Option(metavar="ROOM", help="Only what concerns this room id.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Whole entries, as export writes them.")] = False,
 ) -> None:
-    """Print entries: the position, then the kind of each fact and what is essential in it.
+    """Print entries, one line each.
 
-    Password hashes and digests of tokens are masked, except with --json.
+    A line has the position, then of each fact its kind and what is essential in it. Password hashes and
+    digests of tokens are masked, except with --json.
 
     \b
     Example:

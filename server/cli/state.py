@@ -1,9 +1,9 @@
 """`roomlog state`: a room as it is, or as it was at any position of the log."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import asyncio
 import typer
 
 from eventlog.log import Position
@@ -24,9 +24,10 @@ def state(
     ] = None,
     data: Data = DATA,
 ) -> None:
-    """Print the state of a room, one event a line, in the order of the log.
+    """Print a room's state, now or at a position.
 
-    The content of what has been redacted since is gone, whatever the position.
+    One event a line, in the order of the log. The content of what has been redacted since is gone, whatever
+    the position.
 
     \b
     Example:

@@ -51,5 +51,5 @@ def _asked_for() -> str:
     return password
 
 
-user = typer.Typer(help="Manage the accounts of this server.", no_args_is_help=True)
+user = typer.Typer(help="Make accounts.", no_args_is_help=True)
 user.command("add")(add)

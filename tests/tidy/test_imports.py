@@ -34,7 +34,7 @@ LAYERS = (
 
 CONFINED = {
     "starlette": ("server.http", "server.api", "server.app"),
-    "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "eventlog.check", "projections.views"),
+    "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.views"),
 }
 """Libraries that only these modules may know."""
 

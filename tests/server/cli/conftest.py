@@ -11,8 +11,12 @@ from typing import Protocol
 import pytest
 
 from eventlog.engines import open_log
+from eventlog.log import Entry
+from projections import follower
 from projections.facts import Fact, encode_entry
-from server.config import log_url
+from projections.follower import open_views
+from server.cli.ndjson import line_of
+from server.config import log_url, views_path
 from tests.server.cli.sample import ENTRIES
 
 SCRIPT = Path(sys.executable).with_name("roomlog")
@@ -72,10 +76,36 @@ def payloads_and_chains(data: Path) -> list[tuple[int, bytes, bytes, bytes]]:
     return asyncio.run(run())
 
 
+def _rebuild(data: Path) -> None:
+    """What `roomlog rebuild` does, without a process of its own."""
+
+    async def run() -> None:
+        async with open_log(log_url(data)) as log:
+            views = open_views(views_path(data), identity=log.identity)
+            await follower.rebuild(log, views)
+            views.close()
+
+    asyncio.run(run())
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The default data directory of `roomlog`'s working directory, with the sample log."""
+    """The default data directory of `roomlog`'s working directory, with the sample log, without views."""
     directory = tmp_path / "data"
-    directory.mkdir()
     append(directory, ENTRIES)
     return directory
+
+
+@pytest.fixture
+def rebuilt(data: Path) -> Path:
+    """The data directory with views of the whole log."""
+    _rebuild(data)
+    return data
+
+
+@pytest.fixture
+def exported(data: Path, tmp_path: Path) -> Path:
+    """What `roomlog export` writes of the sample log; test_export_import.py compares."""
+    file = tmp_path / "backup.ndjson"
+    file.write_bytes(b"".join(line_of(Entry(*entry)) for entry in payloads_and_chains(data)))
+    return file

@@ -24,14 +24,14 @@ TOKEN_DIGEST = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
 
 def room_event(
     event_id: str,
-    type: str,
+    event_type: str,
     content: object,
     state_key: str | None = None,
     room_id: str = ROOM,
     prev: str | None = None,
 ) -> RoomEvent:
     fields = {
-        "type": type,
+        "type": event_type,
         "sender": ALICE,
         "room_id": room_id,
         "content": content,

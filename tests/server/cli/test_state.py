@@ -2,16 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.server.cli.conftest import Roomlog, append
 from tests.server.cli.sample import ENTRIES, OTHER_ROOM, ROOM
-
-
-@pytest.fixture
-def rebuilt(roomlog: Roomlog, data: Path) -> Path:
-    assert roomlog("rebuild", "--data", data).returncode == 0
-    return data
 
 
 def types_of(text: str) -> list[str]:
