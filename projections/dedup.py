@@ -1,29 +1,52 @@
-"""The transaction index: which event a request made, so that its repeat makes no second one.
+"""The transaction index: what a request was answered, so that its repeat does nothing a second time.
 
-The record is part of the same fact as the event. No crash can part them, and the index survives a
+The record is part of the same entry as what the request did: of the very fact where that is an event that
+was sent, else a fact of its own beside the others. No crash can part them, and the index survives a
 restart and a rebuild. Failed requests make no fact and so can be tried again.
 
 Where: client-server API, "Transaction identifiers". Keys of one device are neighbours.
 """
 
-from projections.facts import Order, RoomEvent, Transaction
+from typing import Any
+
+import msgspec
+
+from projections.facts import Order, RequestAnswered, RoomEvent, Transaction
 from projections.projection import Projection
 from projections.views import Key, Table, View, WritableView, key
 
-_EVENT_IDS: Table[str] = Table("dedup.event_ids", str)
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """A request that was carried out before."""
+
+    answer: Any
+    """The id of the event that was sent, or what else the decision answered; `None` is an answer too."""
 
 
-def apply(view: WritableView, _: Order, fact: RoomEvent) -> None:
-    if fact.transaction is not None:
-        view.put(_EVENT_IDS, _key(fact.event.sender, fact.transaction), fact.event_id)
+_ANSWERS: Table[Answered] = Table("dedup.answers", Answered)
 
 
-PROJECTION = Projection(name="dedup", version=1, facts=(RoomEvent,), tables=(_EVENT_IDS,), apply=apply)
+def apply(view: WritableView, _: Order, fact: RoomEvent | RequestAnswered) -> None:
+    if isinstance(fact, RequestAnswered):
+        view.put(_ANSWERS, _key(fact.user_id, fact.transaction), Answered(fact.answer))
+    elif fact.transaction is not None:
+        view.put(_ANSWERS, _key(fact.event.sender, fact.transaction), Answered(fact.event_id))
+
+
+PROJECTION = Projection(
+    name="dedup", version=2, facts=(RoomEvent, RequestAnswered), tables=(_ANSWERS,), apply=apply
+)
+
+
+def answered(view: View, user_id: str, transaction: Transaction) -> Answered | None:
+    """What this very request was answered before; `None` if it is new."""
+    return view.get(_ANSWERS, _key(user_id, transaction))
 
 
 def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | None:
-    """The id of the event that this very request made before; `None` if it is new."""
-    return view.get(_EVENT_IDS, _key(user_id, transaction))
+    """The id of the event that this very request sent before; `None` if it is new."""
+    known = answered(view, user_id, transaction)
+    return None if known is None else str(known.answer)
 
 
 def _key(user_id: str, transaction: Transaction) -> Key:

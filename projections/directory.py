@@ -1,5 +1,7 @@
 """Names for rooms: aliases, and whether a room is in the public list."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from projections.facts import AliasRemoved, AliasSet, Order, RoomListed
@@ -53,3 +55,9 @@ def aliases_of_room(view: View, room_id: str) -> list[str]:
 
 def is_public(view: View, room_id: str) -> bool:
     return view.get(_PUBLIC, key(room_id)) is not None
+
+
+def public_rooms(view: View) -> Iterator[str]:
+    """The rooms of the public list, in no order that means anything."""
+    for _, room_id in view.scan(_PUBLIC):
+        yield room_id

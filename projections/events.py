@@ -13,7 +13,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, dict=True):
-    """A room event in its stored form. Compares and hashes by value of its raw content."""
+    """A room event in its stored form."""
 
     type: str
     sender: str
@@ -27,6 +27,7 @@ class Event(msgspec.Struct, frozen=True, dict=True):
     depth: int = 0
     auth_events: tuple[str, ...] = ()
     prev_events: tuple[str, ...] = ()
+    redacts_beside_content: str | None = msgspec.field(name="redacts", default=None)
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -37,6 +38,14 @@ class Event(msgspec.Struct, frozen=True, dict=True):
     @property
     def is_state(self) -> bool:
         return self.state_key is not None
+
+    @property
+    def redacts(self) -> str | None:
+        """The id of the event that a redaction takes back; it stands in `content` since room version 11."""
+        if self.redacts_beside_content is not None:
+            return self.redacts_beside_content
+        named = self.content.get("redacts")
+        return named if isinstance(named, str) else None
 
 
 _decoder = msgspec.json.Decoder(Event)

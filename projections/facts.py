@@ -13,7 +13,7 @@ tokens are SHA-256 digests.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -87,6 +87,22 @@ class AccountRegistered(_Fact, frozen=True, tag="account_registered"):
     registered_ts: int
 
 
+class PasswordChanged(_Fact, frozen=True, tag="password_changed"):
+    user_id: str
+    password_hash: str
+    """As in `AccountRegistered`."""
+    changed_ts: int
+
+
+class AccountDeactivated(_Fact, frozen=True, tag="account_deactivated"):
+    """Nobody can log in to the account any more; its name stays taken."""
+
+    user_id: str
+    deactivated_ts: int
+    erase: bool = False
+    """Did the user ask that newcomers be shown as little as possible of what they sent?"""
+
+
 class SessionOpened(_Fact, frozen=True, tag="session_opened"):
     """A token was issued for a device. Tokens that the device had before are void from here on."""
 
@@ -97,6 +113,28 @@ class SessionOpened(_Fact, frozen=True, tag="session_opened"):
     opened_ts: int
     display_name: str | None = None
     """`None` keeps the name that the device had."""
+    refresh_token_digest: str | None = None
+    """SHA-256 of the refresh token; `None` if the client did not ask for one."""
+    expires_ts: int | None = None
+    """From when on the access token is void; `None`: only once the session is closed."""
+
+
+class SessionRefreshed(_Fact, frozen=True, tag="session_refreshed"):
+    """A refresh token was exchanged for new tokens. The former ones hold beside them for now."""
+
+    user_id: str
+    device_id: str
+    token_digest: str
+    refresh_token_digest: str
+    expires_ts: int
+    refreshed_ts: int
+
+
+class RefreshConfirmed(_Fact, frozen=True, tag="refresh_confirmed"):
+    """The tokens of the last refresh were used for the first time; the refresh token before them is void."""
+
+    user_id: str
+    device_id: str
 
 
 class SessionClosed(_Fact, frozen=True, tag="session_closed"):
@@ -130,16 +168,51 @@ class RoomListed(_Fact, frozen=True, tag="room_listed"):
     is_public: bool
 
 
+class FilterStored(_Fact, frozen=True, tag="filter_stored"):
+    """A user put a filter on the server, to name it by its id from then on."""
+
+    user_id: str
+    filter_id: str
+    definition: msgspec.Raw = msgspec.field(name="filter")
+    """JSON, with sorted keys."""
+
+
+class RequestAnswered(_Fact, frozen=True, tag="request_answered"):
+    """A request with a transaction id was carried out, by the facts beside this one if it changed anything.
+
+    For requests that are no single event: those have the transaction in the `RoomEvent`.
+    """
+
+    user_id: str
+    transaction: Transaction
+    answer: Any
+    """JSON: what the decision answered."""
+
+
+class RoomForgotten(_Fact, frozen=True, tag="room_forgotten"):
+    """A user who is out of a room wants to hear nothing more of it, not even its past."""
+
+    user_id: str
+    room_id: str
+
+
 Fact: TypeAlias = (
     ServerNamed
     | RoomEvent
     | AccountRegistered
+    | PasswordChanged
+    | AccountDeactivated
     | SessionOpened
+    | SessionRefreshed
+    | RefreshConfirmed
     | SessionClosed
     | DeviceRenamed
     | AliasSet
     | AliasRemoved
     | RoomListed
+    | FilterStored
+    | RequestAnswered
+    | RoomForgotten
 )
 
 _encoder = msgspec.json.Encoder()

@@ -20,6 +20,8 @@ Progress: TypeAlias = Callable[[Position, Position], None]
 
 _ENTRIES_PER_UPDATE = 5_000
 """Large enough that commits do not count, small enough that what is dirty fits in memory."""
+_BYTES_PER_UPDATE = 16 << 20
+"""Of payload. The map under the views grows only between two updates: one must not fill it."""
 
 
 def open_views(
@@ -111,13 +113,14 @@ async def _fold(
     progress: Progress,
 ) -> None:
     fold = Fold(projections)
-    update = views.update()
+    update, folded_bytes = views.update(), 0
     try:
         async for entry in log.read(after=after):
             fold.apply(update.view, order_of(entry.position), decode_entry(entry.payload))
-            if entry.position % _ENTRIES_PER_UPDATE == 0:
+            folded_bytes += len(entry.payload)
+            if entry.position % _ENTRIES_PER_UPDATE == 0 or folded_bytes >= _BYTES_PER_UPDATE:
                 update.commit(update.checkpoints() | checkpoints_at(entry.position, projections))
-                update = views.update()
+                update, folded_bytes = views.update(), 0
                 progress(entry.position, head)
             if entry.position == head:
                 break

@@ -17,48 +17,80 @@ Kept: TypeAlias = "Mapping[str, Kept] | None"
 
 WHOLE: Final = None
 
-_KEPT_FIELDS: Final[Mapping[RedactionRules, frozenset[str]]] = {
-    "v11": frozenset(
-        {
-            "auth_events",
-            "depth",
-            "event_id",
-            "hashes",
-            "origin_server_ts",
-            "prev_events",
-            "room_id",
-            "sender",
-            "signatures",
-            "state_key",
-            "type",
-        }
+
+def _whole(*keys: str) -> dict[str, Kept]:
+    return dict.fromkeys(keys, WHOLE)
+
+
+_FIELDS_V11: Final = frozenset(
+    {
+        "auth_events",
+        "depth",
+        "event_id",
+        "hashes",
+        "origin_server_ts",
+        "prev_events",
+        "room_id",
+        "sender",
+        "signatures",
+        "state_key",
+        "type",
+    }
+)
+_FIELDS_V6: Final = _FIELDS_V11 | {"membership", "origin", "prev_state"}
+
+_CONTENT_V6: Final[Mapping[str, Kept]] = {
+    "m.room.create": _whole("creator"),
+    "m.room.history_visibility": _whole("history_visibility"),
+    "m.room.join_rules": _whole("join_rule"),
+    "m.room.member": _whole("membership"),
+    "m.room.power_levels": _whole(
+        "ban", "events", "events_default", "kick", "redact", "state_default", "users", "users_default"
     ),
+}
+# Each of the others is the one before it, and what it changed.
+_CONTENT_V8: Final[Mapping[str, Kept]] = {
+    **_CONTENT_V6,
+    "m.room.join_rules": _whole("allow", "join_rule"),
+}
+_CONTENT_V9: Final[Mapping[str, Kept]] = {
+    **_CONTENT_V8,
+    "m.room.member": _whole("join_authorised_via_users_server", "membership"),
+}
+_CONTENT_V11: Final[Mapping[str, Kept]] = {
+    **_CONTENT_V9,
+    "m.room.create": WHOLE,
+    "m.room.member": {
+        **_whole("join_authorised_via_users_server", "membership"),
+        "third_party_invite": _whole("signed"),
+    },
+    "m.room.power_levels": _whole(
+        "ban",
+        "events",
+        "events_default",
+        "invite",
+        "kick",
+        "redact",
+        "state_default",
+        "users",
+        "users_default",
+    ),
+    "m.room.redaction": _whole("redacts"),
+}
+
+_KEPT_FIELDS: Final[Mapping[RedactionRules, frozenset[str]]] = {
+    "v6": _FIELDS_V6,
+    "v8": _FIELDS_V6,
+    "v9": _FIELDS_V6,
+    "v11": _FIELDS_V11,
 }
 """Top-level keys that stay as they are. `content` stays too, pruned by the lists below."""
 
 _KEPT_CONTENT: Final[Mapping[RedactionRules, Mapping[str, Kept]]] = {
-    "v11": {
-        "m.room.create": WHOLE,
-        "m.room.history_visibility": {"history_visibility": WHOLE},
-        "m.room.join_rules": {"allow": WHOLE, "join_rule": WHOLE},
-        "m.room.member": {
-            "join_authorised_via_users_server": WHOLE,
-            "membership": WHOLE,
-            "third_party_invite": {"signed": WHOLE},
-        },
-        "m.room.power_levels": {
-            "ban": WHOLE,
-            "events": WHOLE,
-            "events_default": WHOLE,
-            "invite": WHOLE,
-            "kick": WHOLE,
-            "redact": WHOLE,
-            "state_default": WHOLE,
-            "users": WHOLE,
-            "users_default": WHOLE,
-        },
-        "m.room.redaction": {"redacts": WHOLE},
-    },
+    "v6": _CONTENT_V6,
+    "v8": _CONTENT_V8,
+    "v9": _CONTENT_V9,
+    "v11": _CONTENT_V11,
 }
 """Event types of whose content something stays. Of every other type nothing does."""
 

@@ -4,11 +4,13 @@ from projections import (
     accounts,
     dedup,
     directory,
+    filters,
     memberships,
     server_name,
     sessions,
     state,
     timeline,
+    timestamps,
 )
 
 PROJECTIONS = (
@@ -20,4 +22,6 @@ PROJECTIONS = (
     sessions.PROJECTION,
     directory.PROJECTION,
     server_name.PROJECTION,
+    filters.PROJECTION,
+    timestamps.PROJECTION,
 )

@@ -5,7 +5,8 @@ stays in the history. Only orders are kept here; the events themselves are the t
 redaction shows in the state as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from projections import timeline
 from projections.facts import Order, RoomEvent
@@ -50,14 +51,23 @@ def state_event(
 
 def state_of(view: View, room_id: str, *, at: Order = LATEST) -> list[TimelineEvent]:
     """The whole state of a room, as of now or as of an order (inclusive), in the order of the log."""
-    orders = (_order_at(view, row, at) for row, _ in view.scan(_CURRENT, key(room_id)))
-    return [timeline.event_at(view, order) for order in sorted(o for o in orders if o is not None)]
+    return _events_at(view, (row for row, _ in view.scan(_CURRENT, key(room_id))), at)
 
 
 def state_of_type(view: View, room_id: str, event_type: str, *, at: Order = LATEST) -> list[TimelineEvent]:
     """The state events of one type, as `state_of`."""
-    orders = (_order_at(view, row, at) for row, _ in view.scan(_CURRENT, key(room_id, event_type)))
-    return [timeline.event_at(view, order) for order in sorted(o for o in orders if o is not None)]
+    return _events_at(view, (row for row, _ in view.scan(_CURRENT, key(room_id, event_type))), at)
+
+
+def state_without_type(
+    view: View, room_id: str, event_type: str, *, at: Order = LATEST
+) -> list[TimelineEvent]:
+    """The state events of all other types, as `state_of`; does not look at those of the one type at all."""
+    room, skipped = key(room_id), key(room_id, event_type)
+    rows = chain(
+        view.scan(_CURRENT, room, before=skipped), view.scan(_CURRENT, room, after=skipped + b"\xff" * 16)
+    )
+    return _events_at(view, (row for row, _ in rows), at)
 
 
 def replaced_by(view: View, event: TimelineEvent) -> TimelineEvent | None:
@@ -84,6 +94,11 @@ def history(view: View, room_id: str, event_type: str, state_key: str) -> Iterat
     prefix = key(room_id, event_type, state_key)
     for at, _ in view.scan(_HISTORY, prefix):
         yield timeline.event_at(view, int.from_bytes(at[-8:]))
+
+
+def _events_at(view: View, rows: Iterable[bytes], at: Order) -> list[TimelineEvent]:
+    orders = (_order_at(view, row, at) for row in rows)
+    return [timeline.event_at(view, order) for order in sorted(o for o in orders if o is not None)]
 
 
 def _order_at(view: View, row: bytes, at: Order) -> Order | None:

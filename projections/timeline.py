@@ -86,7 +86,8 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
 
 def _redact(view: WritableView, order: Order, redaction: RoomEvent) -> None:
     """Prune the target. A second redaction of it changes nothing: the first stays the reason."""
-    target = event_by_id(view, str(redaction.event.content.get("redacts", "")))
+    named = redaction.event.redacts
+    target = None if named is None else event_by_id(view, named)
     if target is None or target.room_id != redaction.room_id or target.redacted_by:
         return
     pruned = prune_stored(target.stored, version_of(view, redaction.room_id))

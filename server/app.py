@@ -19,19 +19,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from eventlog.engines import open_log
 
+from eventlog.engines import open_log
 from projections.facts import ServerNamed
 from projections.follower import Progress, catch_up, open_views
 from projections.server_name import server_name
 from server.api import (
+    account,
     devices,
     discovery,
+    event_context,
+    filters,
+    public_rooms,
     registration,
     room_creation,
     room_directory,
     room_events,
     room_membership,
+    room_upgrades,
     sessions,
     sync,
     sync_v1,
@@ -51,13 +56,18 @@ ROUTES = (
     *discovery.routes,
     *registration.routes,
     *sessions.routes,
+    *account.routes,
     *devices.routes,
     *room_creation.routes,
     *room_events.routes,
+    *event_context.routes,
     *room_membership.routes,
+    *room_upgrades.routes,
     *room_directory.routes,
+    *public_rooms.routes,
     *sync.routes,
     *sync_v1.routes,
+    *filters.routes,
 )
 
 EXIT_LOG_FAILED = 3
@@ -116,7 +126,7 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         parts.writer.listen(audience.hear)
         limits = RateLimits(Limits(is_on=config.rate_limits == "on"))
         context = Context(config, parts.homeserver, parts.writer, audience, limits)
-        server = _Server(_uvicorn_config(build(ROUTES, {"context": context})), audience, announce)
+        server = _Server(uvicorn_config(build(ROUTES, {"context": context})), audience, announce)
         watching = asyncio.create_task(server.stop_when(parts.writer.failed))
         # What was made up to here stays until the end; the collector need not look at it again.
         gc.freeze()
@@ -177,7 +187,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _uvicorn_config(app: Any) -> uvicorn.Config:
+def uvicorn_config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=MatrixProtocol,

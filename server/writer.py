@@ -87,7 +87,7 @@ class Writer:
 
     @property
     def head(self) -> Position:
-        """The last entry that is durable and visible in the views."""
+        """The last entry that is durable and visible in the views; listeners hear of it a moment later."""
         return self._head
 
     def listen(self, listener: Listener) -> None:
@@ -115,6 +115,8 @@ class Writer:
         await self._gathering.close()
 
     async def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
+        if self.failure is not None:  # these were waiting when it came
+            raise Closed(str(self.failure))
         update = self._homeserver.views.update()
         try:
             outcomes, entries = self._decide_all(update, batch)
@@ -126,11 +128,16 @@ class Writer:
             # A fold or an encoder has a bug that one of these requests met: let only that one fail.
             return [await self._commit_alone(waiting) for waiting in batch]
         await self._keep(update, payloads)
-        for facts in entries:
-            self._head += 1
-            for listener in self._listeners:
-                listener(self._head, facts)
+        # Told from the event loop, so that who waits for an answer of this batch goes on before all those
+        # who only follow along: with 100 of them waiting a send took 10 ms, of which 9 were theirs.
+        asyncio.get_running_loop().call_soon(self._tell, self._head, entries)
+        self._head += len(entries)
         return outcomes
+
+    def _tell(self, before: Position, entries: Sequence[Sequence[Fact]]) -> None:
+        for position, facts in enumerate(entries, before + 1):
+            for listener in self._listeners:
+                listener(position, facts)
 
     async def _commit_alone(self, waiting: _Waiting) -> Any:
         try:

@@ -28,7 +28,7 @@ async def capabilities(request: Request) -> Response:
         {
             "capabilities": {
                 "m.room_versions": {"default": DEFAULT, "available": dict.fromkeys(SUPPORTED, "stable")},
-                "m.change_password": off,
+                "m.change_password": {"enabled": True},
                 "m.set_displayname": off,
                 "m.set_avatar_url": off,
                 "m.3pid_changes": off,

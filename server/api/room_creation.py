@@ -7,18 +7,24 @@ from server.http.answers import answer
 from server.http.context import context
 from server.http.identity import authenticate, check_rate
 from server.http.parsing import parse
-from server.http.routing import CLIENT, Route
+from server.http.routing import CLIENT, V1_2015, Route
+from server.http.transactions import transaction_of
 from server.rooms.creation import CreateRoom, RoomRequest
 from server.rooms.creation import create_room as decide_room
+from server.rooms.transactions import once
 
 
 async def create_room(request: Request) -> Response:
-    """POST /createRoom."""
+    """POST /createRoom; PUT with a transaction id."""
     session = authenticate(request)
     check_rate(request, "send", session.user_id)
     body = await parse(request, RoomRequest, empty_is_object=True)
-    room_id = await context(request).writer.decide(decide_room, CreateRoom(session, body))
+    decide_once = once(decide_room, session.user_id, transaction_of(request, session))
+    room_id = await context(request).writer.decide(decide_once, CreateRoom(session, body))
     return answer({"room_id": room_id})
 
 
-routes = (Route("POST", "/createRoom", create_room, CLIENT),)
+routes = (
+    Route("POST", "/createRoom", create_room, CLIENT),
+    Route("PUT", "/createRoom/{txn_id}", create_room, V1_2015),
+)

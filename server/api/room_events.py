@@ -5,24 +5,24 @@ for a room", "Redactions".
 """
 
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from projections import memberships, state, timeline
-from projections.facts import Transaction, end_of
-from projections.sessions import Session
+from projections.facts import end_of
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.context import context
 from server.http.identity import authenticate, check_rate
 from server.http.parsing import parse_object, query_choice, query_integer, query_text, read_body
 from server.http.routing import CLIENT, Rendering, Route, rendering
+from server.http.transactions import transaction_of
 from server.rooms.client_format import ClientFormat
+from server.rooms.membership import MEMBERSHIPS
 from server.rooms.redaction import Redact, redact
 from server.rooms.sending import SendMessage, SetState, send_message, set_state
-from server.rooms.visibility import Visibility, readable_until
+from server.rooms.visibility import readable_as_of, readable_until, visible_event
 from server.sync.filters import parse_event_filter
 from server.sync.pagination import LIMIT_DEFAULT, LIMIT_MAX, PageRequest, page
 from server.sync.tokens import parse_token, token_after
@@ -36,7 +36,7 @@ async def send(request: Request) -> Response:
     content = parse_object(await read_body(request))
     if rendering(request) is Rendering.V1 and path["event_type"] == "m.room.message":
         _check_message(content)
-    transaction = _transaction(request, session, "rooms", path["room_id"], "send", path["event_type"])
+    transaction = transaction_of(request, session)
     arguments = SendMessage(session, path["room_id"], path["event_type"], content, transaction)
     event_id = await context(request).writer.decide(send_message, arguments)
     return answer({"event_id": event_id})
@@ -61,7 +61,7 @@ async def redact_event(request: Request) -> Response:
     check_rate(request, "send", session.user_id)
     path = request.path_params
     content = parse_object(await read_body(request) or b"{}")
-    transaction = _transaction(request, session, "rooms", path["room_id"], "redact", path["event_id"])
+    transaction = transaction_of(request, session)
     arguments = Redact(session, path["room_id"], path["event_id"], content, transaction)
     event_id = await context(request).writer.decide(redact, arguments)
     return answer({"event_id": event_id})
@@ -96,17 +96,21 @@ async def get_state(request: Request) -> Response:
 
 
 async def get_members(request: Request) -> Response:
-    """GET /rooms/{room_id}/members: the member events of everybody."""
-    session = authenticate(request)
-    room_id, homeserver = request.path_params["room_id"], context(request).homeserver
-    wanted, unwanted = query_text(request, "membership"), query_text(request, "not_membership")
-    with homeserver.views.read() as view:
-        until = readable_until(view, room_id, session.user_id)
-        shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
+    """GET /rooms/{room_id}/members: the member events of everybody, now or as of a token."""
+    session, parts = authenticate(request), context(request)
+    room_id, at = request.path_params["room_id"], query_text(request, "at")
+    wanted, unwanted = _membership(request, "membership"), _membership(request, "not_membership")
+    with parts.homeserver.views.read() as view:
+        if at is None:
+            until = readable_until(view, room_id, session.user_id)
+        else:
+            place = parse_token(at, head=parts.audience.head, parameter="at")
+            until = readable_as_of(view, room_id, session.user_id, place)
+        shown = ClientFormat(view, session, parts.homeserver.now(), legacy=rendering(request) is Rendering.V1)
         found = [
             member
             for member in state.state_of_type(view, room_id, "m.room.member", at=until)
-            if (standing := member.event.content.get("membership")) != unwanted and wanted in (None, standing)
+            if _is_wanted(member.event.content.get("membership"), wanted, unwanted)
         ]
         return answer({"chunk": shown.events(found)})
 
@@ -127,20 +131,11 @@ async def get_joined_members(request: Request) -> Response:
 
 
 async def get_event(request: Request) -> Response:
-    """GET /rooms/{room_id}/event/{event_id} and GET /events/{event_id}.
-
-    The answer does not tell an event that is not there from one that the reader may not see.
-    """
+    """GET /rooms/{room_id}/event/{event_id} and GET /events/{event_id}."""
     session = authenticate(request)
     path, homeserver = request.path_params, context(request).homeserver
     with homeserver.views.read() as view:
-        found = timeline.event_by_id(view, path["event_id"])
-        if (
-            found is None
-            or path.get("room_id", found.room_id) != found.room_id
-            or not Visibility(view, found.room_id, session.user_id).sees(found)
-        ):
-            raise MatrixError(ErrorCode.NOT_FOUND, "There is no such event, or you may not see it.")
+        found = visible_event(view, path["event_id"], session.user_id, room_id=path.get("room_id"))
         shown = ClientFormat(view, session, homeserver.now(), legacy=rendering(request) is Rendering.V1)
         return answer(shown.event(found))
 
@@ -157,30 +152,36 @@ async def get_messages(request: Request) -> Response:
         if begin is None
         else parse_token(begin, head=head, parameter="from")
     )
-    wanted = PageRequest(
+    wanted = parse_event_filter(query_text(request, "filter"))
+    limit = query_integer(request, "limit", wanted.limit_or(LIMIT_DEFAULT), minimum=1, maximum=LIMIT_MAX)
+    asked = PageRequest(
         room_id=request.path_params["room_id"],
-        user_id=session.user_id,
         start=start,
         stop=None if stop is None else parse_token(stop, head=head, parameter="to"),
         backwards=backwards,
-        limit=query_integer(request, "limit", LIMIT_DEFAULT, minimum=1, maximum=LIMIT_MAX),
-        wanted=parse_event_filter(query_text(request, "filter")),
+        limit=max(1, min(limit, wanted.limit_or(LIMIT_MAX))),
+        wanted=wanted,
     )
     with parts.homeserver.views.read() as view:
-        readable_until(view, wanted.room_id, session.user_id)
+        until = readable_until(view, asked.room_id, session.user_id)
+        if begin is None and backwards:
+            asked = asked._replace(start=min(start, until))
         now, is_legacy = parts.homeserver.now(), rendering(request) is Rendering.V1
-        found = page(view, ClientFormat(view, session, now, legacy=is_legacy), wanted, end_of(head))
-    ends = {} if found.end is None else {"end": found.end}
-    return answer({"start": begin or token_after(start), "chunk": found.chunk} | ends)
+        found = page(view, ClientFormat(view, session, now, legacy=is_legacy), asked, end_of(head))
+    return answer({"start": begin or token_after(asked.start)} | found)
 
 
-def _transaction(request: Request, session: Session, *segments: str) -> Transaction | None:
-    """Its scope is the path, decoded, without prefix and id; a slash within a segment stays apart."""
-    txn_id = request.path_params.get("txn_id")
-    if txn_id is None:
+def _membership(request: Request, name: str) -> str | None:
+    if query_text(request, name) is None:
         return None
-    path = "/".join(quote(segment, safe="") for segment in segments)
-    return Transaction(session.device_id, f"{request.method} /{path}", txn_id)
+    return query_choice(request, name, MEMBERSHIPS)
+
+
+def _is_wanted(membership: object, wanted: str | None, unwanted: str | None) -> bool:
+    """Given both, they are alternatives: what is wanted, and besides whatever is not unwanted."""
+    if unwanted is None:
+        return wanted in (None, membership)
+    return membership == wanted or membership != unwanted
 
 
 def _check_message(content: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from projections import state, timeline
 from projections.sessions import Session
 from projections.timeline import TimelineEvent
 from projections.views import View
+from server.rooms.visibility import Visibility
 
 _COPIED_TO_TOP = ("age", "prev_content", "replaces_state", "redacted_because", "invite_room_state")
 
@@ -39,8 +40,17 @@ class ClientFormat:
         self._session = session
         self._now = now
         self._legacy = legacy
+        self._visibilities: dict[str, Visibility] = {}
 
-    def event(self, found: TimelineEvent, *, with_room_id: bool = True) -> dict[str, Any]:
+    def visibility(self, room_id: str) -> Visibility:
+        """What the reader may see of a room; read once for all events of it."""
+        if room_id not in self._visibilities:
+            self._visibilities[room_id] = Visibility(self._view, room_id, self._session.user_id)
+        return self._visibilities[room_id]
+
+    def event(
+        self, found: TimelineEvent, *, with_room_id: bool = True, with_redaction: bool = True
+    ) -> dict[str, Any]:
         event = found.event
         shown: dict[str, Any] = {
             "content": event.raw_content,
@@ -53,10 +63,11 @@ class ClientFormat:
             shown["room_id"] = found.room_id
         if event.state_key is not None:
             shown["state_key"] = event.state_key
-        if event.type == "m.room.redaction" and "redacts" in event.content:
-            # In content since room version 11; shown in both places so that every client finds it.
-            shown["redacts"] = event.content["redacts"]
-        unsigned = self._unsigned(found)
+        if event.type == "m.room.redaction" and event.redacts is not None:
+            # In one place or the other by room version; shown in both so that every client finds it.
+            shown["redacts"] = event.redacts
+            shown["content"] = {**event.content, "redacts": event.redacts}
+        unsigned = self._unsigned(found, with_redaction)
         shown["unsigned"] = unsigned
         if self._legacy:
             shown["user_id"] = event.sender
@@ -68,14 +79,26 @@ class ClientFormat:
     def events(self, found: Iterable[TimelineEvent], *, with_room_id: bool = True) -> list[dict[str, Any]]:
         return [self.event(one, with_room_id=with_room_id) for one in found]
 
-    def _unsigned(self, found: TimelineEvent) -> dict[str, Any]:
-        unsigned: dict[str, Any] = {"age": max(0, self._now - found.event.origin_server_ts)}
+    def stored_event(self, found: TimelineEvent) -> dict[str, Any]:
+        """The event as it is stored and hashed, and beside that what servers do not send each other."""
+        stored = msgspec.json.decode(found.stored, type=dict[str, msgspec.Raw])
+        return {**stored, "event_id": found.event_id, "unsigned": self._unsigned(found, with_redaction=True)}
+
+    def _unsigned(self, found: TimelineEvent, with_redaction: bool) -> dict[str, Any]:
+        visibility = self.visibility(found.room_id)
+        unsigned: dict[str, Any] = {
+            "age": max(0, self._now - found.event.origin_server_ts),
+            "membership": visibility.membership_at(found.order),
+        }
         replaced = state.replaced_by(self._view, found)
         if replaced is not None:
             unsigned["replaces_state"] = replaced.event_id
-            unsigned["prev_content"] = replaced.event.raw_content
-        if found.redacted_by:
-            unsigned["redacted_because"] = self.event(timeline.event_at(self._view, found.redacted_by))
+            if visibility.sees(replaced):
+                unsigned["prev_content"] = replaced.event.raw_content
+        if found.redacted_by and with_redaction:
+            redaction = timeline.event_at(self._view, found.redacted_by)
+            # Without what redacted the redaction: a chain of them may be longer than recursion can go.
+            unsigned["redacted_because"] = self.event(redaction, with_redaction=False)
         if found.transaction_id and (found.event.sender, found.device_id) == (
             self._session.user_id,
             self._session.device_id,

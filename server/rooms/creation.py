@@ -11,12 +11,12 @@ import msgspec
 from projections import directory
 from projections.facts import AliasSet, Fact, RoomListed
 from projections.identifiers import is_room_alias
-from projections.room_versions import DEFAULT, room_version
+from projections.room_versions import DEFAULT, RoomVersion, room_version
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
-from server.rooms.auth_rules import Refused
 from server.rooms.drafting import RoomDraft
 from server.rooms.membership import invite_all, member_content
+from server.rooms.refusal import Refused
 from server.writer import Decided, Turn
 
 STATE_EVENTS_MAX = 500
@@ -75,9 +75,9 @@ def create_room(turn: Turn, arguments: CreateRoom) -> Decided[str]:
         raise MatrixError(
             ErrorCode.INVALID_PARAM, "There is no identity server to invite by e-mail or phone."
         )
-    room_id = f"!{turn.random_text(_ROOM_ID_LENGTH)}:{turn.server_name}"
     alias = _alias_for(turn, request)
-    draft = RoomDraft(turn, room_id, version, None)
+    chosen_id = "" if version.room_id_is_hash else f"!{turn.random_text(_ROOM_ID_LENGTH)}:{turn.server_name}"
+    draft = RoomDraft(turn, chosen_id, version, None)
     try:
         _add_first_events(draft, creator, request, preset, alias)
     except Refused as error:
@@ -86,10 +86,10 @@ def create_room(turn: Turn, arguments: CreateRoom) -> Decided[str]:
         ) from error
     facts: list[Fact] = [*draft.facts]
     if alias is not None:
-        facts.append(AliasSet(alias, room_id, creator))
+        facts.append(AliasSet(alias, draft.room_id, creator))
     if request.visibility == "public":
-        facts.append(RoomListed(room_id, is_public=True))
-    return Decided(room_id, facts)
+        facts.append(RoomListed(draft.room_id, is_public=True))
+    return Decided(draft.room_id, facts)
 
 
 def _preset_of(request: RoomRequest) -> str:
@@ -115,11 +115,12 @@ def _alias_for(turn: Turn, request: RoomRequest) -> str | None:
 def _add_first_events(
     draft: RoomDraft, creator: str, request: RoomRequest, preset: str, alias: str | None
 ) -> None:
-    create_content = {**request.creation_content, "room_version": draft.version.name}
-    create_content.pop("creator", None)  # has no meaning since room version 11: the sender is the creator
+    trusted = request.invite if preset == "trusted_private_chat" else []
+    create_content = _create_content(draft.version, creator, request, trusted)
+    levels = _power_levels(draft.version, creator, request, preset, trusted)
     draft.add("m.room.create", creator, create_content, state_key="")
     draft.add("m.room.member", creator, member_content("join"), state_key=creator)
-    draft.add("m.room.power_levels", creator, _power_levels(creator, request, preset), state_key="")
+    draft.add("m.room.power_levels", creator, levels, state_key="")
     if alias is not None:
         draft.add("m.room.canonical_alias", creator, {"alias": alias}, state_key="")
     for event_type, state_key, content in _later_state(request, preset):
@@ -144,9 +145,28 @@ def _later_state(request: RoomRequest, preset: str) -> list[tuple[str, str, dict
     return [stated for index, stated in enumerate(wanted) if last[stated[:2]] == index]
 
 
-def _power_levels(creator: str, request: RoomRequest, preset: str) -> dict[str, Any]:
-    """The levels of a new room, with `power_level_content_override` laid over them key by key."""
-    trusted = request.invite if preset == "trusted_private_chat" else []
+def _create_content(
+    version: RoomVersion, creator: str, request: RoomRequest, trusted: list[str]
+) -> dict[str, Any]:
+    """`creation_content`, with what is not for the client to say."""
+    content = {name: value for name, value in request.creation_content.items() if name != "creator"}
+    content["room_version"] = version.name
+    if version.creator_is_in_content:
+        content["creator"] = creator
+    additional = content.get("additional_creators", [])
+    if version.creators_outrank_all and trusted and isinstance(additional, list):
+        new = (user_id for user_id in dict.fromkeys(trusted) if user_id not in additional)
+        content["additional_creators"] = [*additional, *new]
+    return content
+
+
+def _power_levels(
+    version: RoomVersion, creator: str, request: RoomRequest, preset: str, trusted: list[str]
+) -> dict[str, Any]:
+    """The levels of a new room, with `power_level_content_override` laid over them key by key.
+
+    Where creators outrank all they are not among the users, and whom the preset trusts are creators.
+    """
     levels: dict[str, Any] = {
         "ban": 50,
         "events": {
@@ -157,14 +177,14 @@ def _power_levels(creator: str, request: RoomRequest, preset: str) -> dict[str, 
             "m.room.name": 50,
             "m.room.power_levels": 100,
             "m.room.server_acl": 100,
-            "m.room.tombstone": 100,
+            "m.room.tombstone": 150 if version.creators_outrank_all else 100,
         },
         "events_default": 0,
         "invite": 50 if preset == "public_chat" else 0,
         "kick": 50,
         "redact": 50,
         "state_default": 50,
-        "users": {creator: 100} | dict.fromkeys(trusted, 100),
+        "users": {} if version.creators_outrank_all else dict.fromkeys([creator, *trusted], 100),
         "users_default": 0,
     }
     return levels | request.power_level_content_override

@@ -18,7 +18,7 @@ from projections.views import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms import canonical_json
 from server.rooms.auth_rules import StateKey, auth_event_keys, authorise
-from server.rooms.event_format import seal_event
+from server.rooms.event_format import Sealed, seal_event
 from server.rooms.power_levels import PowerLevels
 from server.writer import Turn
 
@@ -33,7 +33,8 @@ class Standing(NamedTuple):
 class RoomState:
     """The current state of a room, read key by key when asked for, with later events laid over it."""
 
-    def __init__(self, view: View, room_id: str) -> None:
+    def __init__(self, view: View, room_id: str, version: RoomVersion) -> None:
+        self.version = version
         self._view = view
         self._room_id = room_id
         self._known: dict[StateKey, Standing | None] = {}
@@ -57,10 +58,11 @@ class RoomDraft:
     """A room and the events that a decision is about to add to it."""
 
     def __init__(self, turn: Turn, room_id: str, version: RoomVersion, tip: Tip | None) -> None:
+        """`room_id` is empty for a new room whose id will be the hash of its create event."""
         self.turn = turn
         self.room_id = room_id
         self.version = version
-        self.state = RoomState(turn.view, room_id)
+        self.state = RoomState(turn.view, room_id, version)
         self.facts: list[RoomEvent] = []
         self._last_event_ids = [] if tip is None else [tip.event_id]
         self._depth = 0 if tip is None else tip.depth
@@ -72,31 +74,68 @@ class RoomDraft:
         content: Mapping[str, Any],
         *,
         state_key: str | None = None,
+        redacts: str | None = None,
         transaction: Transaction | None = None,
     ) -> RoomEvent:
-        """Make the next event of the room. Raises `MatrixError` if it is malformed or not allowed."""
+        """Make the next event of the room. Raises `MatrixError` if it is malformed or not allowed.
+
+        `redacts` is what a redaction takes back; where it stands is up to the room's version.
+        """
+        fields = self._fields(event_type, sender, content, state_key, redacts)
+        if event_type == "m.room.redaction" and state_key is not None:
+            # Who may redact what is asked of messages only; as state it would redact past that.
+            raise MatrixError(ErrorCode.INVALID_PARAM, "A redaction is sent; it cannot be set as state.")
+        sealed = self._seal(fields)
+        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
+        authorise(fact.event, self.state, self.version)
+        self.state.lay_over(fact)
+        self.facts.append(fact)
+        self.room_id = fact.room_id
+        self._last_event_ids = [fact.event_id]
+        self._depth += 1
+        return fact
+
+    def _fields(
+        self,
+        event_type: str,
+        sender: str,
+        content: Mapping[str, Any],
+        state_key: str | None,
+        redacts: str | None,
+    ) -> dict[str, Any]:
+        """All keys of the stored event but its hashes."""
+        if redacts is not None:
+            content = {**content, "redacts": redacts}
         canonical_json.check(content)
-        keys = auth_event_keys(event_type, sender, state_key, content)
+        keys = auth_event_keys(event_type, sender, state_key, content, self.version)
         fields: dict[str, Any] = {
             "auth_events": [found.event_id for at in keys if (found := self.state.standing(at)) is not None],
             "content": content,
             "depth": self._depth + 1,
             "origin_server_ts": self.turn.now,
             "prev_events": self._last_event_ids,
-            "room_id": self.room_id,
             "sender": sender,
             "type": event_type,
         }
+        if self.room_id:
+            fields["room_id"] = self.room_id
         if state_key is not None:
             fields["state_key"] = state_key
+        if redacts is not None and not self.version.redacts_is_in_content:
+            fields["content"] = {name: value for name, value in content.items() if name != "redacts"}
+            fields["redacts"] = redacts
+        return fields
+
+    def _seal(self, fields: dict[str, Any]) -> Sealed:
+        """The event; what gives a room its id is later by a millisecond for each one that would be the same.
+
+        Otherwise two equal requests of one user in one millisecond would make one room, twice.
+        """
         sealed = seal_event(fields, self.version)
-        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
-        authorise(fact.event, self.state, self.version)
-        self.state.lay_over(fact)
-        self.facts.append(fact)
-        self._last_event_ids = [fact.event_id]
-        self._depth += 1
-        return fact
+        while not self.room_id and timeline.event_by_id(self.turn.view, sealed.event_id) is not None:
+            fields["origin_server_ts"] += 1
+            sealed = seal_event(fields, self.version)
+        return sealed
 
 
 def levels_in(state: RoomState) -> PowerLevels:
@@ -104,12 +143,15 @@ def levels_in(state: RoomState) -> PowerLevels:
     create, levels = state.get(("m.room.create", "")), state.get(("m.room.power_levels", ""))
     if create is None:
         raise LookupError("the room has no create event")
-    return PowerLevels(None if levels is None else levels.content, create)
+    return PowerLevels(None if levels is None else levels.content, create, state.version)
 
 
-def draft_of(turn: Turn, room_id: str) -> RoomDraft:
-    """The room as it is now. An unknown room is refused like a forbidden one: nobody learns which exist."""
+def draft_of(turn: Turn, room_id: str, *, if_unknown: str = "You are not in this room.") -> RoomDraft:
+    """The room as it is now.
+
+    An unknown room is refused in the words in which a private one would be: nobody learns which exist.
+    """
     tip = timeline.tip(turn.view, room_id)
     if tip is None:
-        raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+        raise MatrixError(ErrorCode.FORBIDDEN, if_unknown)
     return RoomDraft(turn, room_id, timeline.version_of(turn.view, room_id), tip)

@@ -1,7 +1,7 @@
-"""Decisions: join, invite, leave, kick, ban, unban; all of them are one `m.room.member` event.
+"""Decisions: join, knock, invite, leave, kick, ban, unban; all of them are one `m.room.member` event.
 
 The auth rules say who may; what is added here is what the calls ask for besides: a second join changes
-nothing, an unban needs somebody who is banned.
+nothing, an unban needs somebody who is banned. To forget a room is no event: nobody else hears of it.
 
 Where: client-server API, "Room membership".
 """
@@ -11,13 +11,23 @@ from typing import Any
 
 import msgspec
 
-from projections import memberships
+from projections import directory, memberships
 from projections.events import Event
+from projections.facts import RoomForgotten
 from projections.identifiers import is_user_id
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
+from server.rooms import canonical_json
 from server.rooms.drafting import RoomDraft, draft_of
+from server.rooms.restricted_joins import content_of_join, without_authoriser
 from server.writer import Decided, Turn
+
+_NOT_IN_ROOM = "You are not in this room."
+_IF_UNKNOWN = {
+    "join": "You are not invited to this room.",
+    "knock": "Nobody can ask to join this room.",
+}
+"""The words in which `auth_rules` refuses somebody who is not in a room that exists."""
 
 MEMBERSHIPS = ("join", "invite", "leave", "ban", "knock")
 
@@ -43,12 +53,15 @@ def set_member_event(turn: Turn, change: MemberChange) -> Decided[str]:
         raise MatrixError(ErrorCode.BAD_JSON, f"`membership` is one of {', '.join(MEMBERSHIPS)}.")
     if not is_user_id(change.user_id):
         raise MatrixError(ErrorCode.INVALID_PARAM, f"{change.user_id!r} is not a user id.")
-    draft = draft_of(turn, change.room_id)
+    draft = draft_of(turn, change.room_id, if_unknown=_IF_UNKNOWN.get(membership, _NOT_IN_ROOM))
     at, sender = ("m.room.member", change.user_id), change.session.user_id
     standing = draft.state.standing(at)
     if standing is not None and sender == change.user_id and _is_repeat(change.content, standing.event):
         return Decided(standing.event_id)
-    fact = draft.add("m.room.member", sender, change.content, state_key=change.user_id)
+    content = change.content
+    if membership == "join" and sender == change.user_id:
+        content = content_of_join(draft, sender, content)
+    fact = draft.add("m.room.member", sender, content, state_key=change.user_id)
     return Decided(fact.event_id, draft.facts)
 
 
@@ -56,13 +69,46 @@ def _is_repeat(content: Mapping[str, Any], standing: Event) -> bool:
     membership = content["membership"]
     if membership != standing.content.get("membership"):
         return False
-    return membership == "leave" or (membership == "join" and content == standing.content)
+    return membership == "leave" or (membership == "join" and _is_same(content, standing))
 
 
-def join(turn: Turn, change: MemberChange) -> Decided[str]:
+def _is_same(content: Mapping[str, Any], standing: Event) -> bool:
+    """To the byte: Python takes 1 and true for the same. Whatever it tells apart need not be encodable."""
+    wanted, known = without_authoriser(content), without_authoriser(standing.content)
+    return wanted == known and canonical_json.encode(wanted) == canonical_json.encode(known)
+
+
+class Entering(msgspec.Struct, frozen=True):
+    """Somebody wants to join a room, or asks to be let in."""
+
+    session: Session
+    room_id_or_alias: str
+    reason: str | None = None
+
+
+def join(turn: Turn, request: Entering) -> Decided[str]:
     """Answers the room id."""
-    decided = set_member_event(turn, change)
-    return Decided(change.room_id, decided.facts)
+    return _enter(turn, request, "join")
+
+
+def knock(turn: Turn, request: Entering) -> Decided[str]:
+    """Answers the room id."""
+    return _enter(turn, request, "knock")
+
+
+def _enter(turn: Turn, request: Entering, membership: str) -> Decided[str]:
+    room_id, content = _room_named(turn, request.room_id_or_alias), member_content(membership, request.reason)
+    change = MemberChange(request.session, room_id, request.session.user_id, content)
+    return Decided(room_id, set_member_event(turn, change).facts)
+
+
+def _room_named(turn: Turn, name: str) -> str:
+    if not name.startswith("#"):
+        return name
+    known = directory.alias(turn.view, name)
+    if known is None:
+        raise MatrixError(ErrorCode.NOT_FOUND, f"There is no room alias {name}.")
+    return known.room_id
 
 
 def invite(turn: Turn, change: MemberChange) -> Decided[None]:
@@ -93,6 +139,22 @@ def change_membership(turn: Turn, change: MemberChange) -> Decided[None]:
     return _without_answer(set_member_event(turn, change))
 
 
+class ForgetRoom(msgspec.Struct, frozen=True):
+    session: Session
+    room_id: str
+
+
+def forget(turn: Turn, request: ForgetRoom) -> Decided[None]:
+    """For who is out of the room. Whoever has nothing to forget is told the same as who has."""
+    user_id, room_id = request.session.user_id, request.room_id
+    known = memberships.membership_of(turn.view, room_id, user_id)
+    if known is not None and known.membership not in ("leave", "ban"):
+        raise MatrixError(ErrorCode.UNKNOWN, f"{user_id} is not out of room {room_id}; leave it first.")
+    if known is None or known.is_forgotten:
+        return Decided(None)
+    return Decided(None, [RoomForgotten(user_id, room_id)])
+
+
 def _standing(turn: Turn, change: MemberChange) -> str | None:
     known = memberships.membership_of(turn.view, change.room_id, change.user_id)
     return None if known is None else known.membership
@@ -101,7 +163,7 @@ def _standing(turn: Turn, change: MemberChange) -> str | None:
 def _check_in_room(turn: Turn, change: MemberChange) -> None:
     """Before anything is said about somebody's membership, the asker must be entitled to know it."""
     if not memberships.is_joined(turn.view, change.room_id, change.session.user_id):
-        raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
+        raise MatrixError(ErrorCode.FORBIDDEN, _NOT_IN_ROOM)
 
 
 def _without_answer(decided: Decided[str]) -> Decided[None]:

@@ -41,7 +41,8 @@ def redact(turn: Turn, request: Redact) -> Decided[str]:
     fact = draft.add(
         "m.room.redaction",
         sender,
-        {**request.content, "redacts": request.event_id},
+        request.content,
+        redacts=request.event_id,
         transaction=request.transaction,
     )
     target = timeline.event_by_id(turn.view, request.event_id)

@@ -70,7 +70,9 @@ def set_state(turn: Turn, request: SetState) -> Decided[str]:
         _check_new_aliases(turn.view, draft, request.content)
     standing = draft.state.standing(at)
     fact = draft.add(request.event_type, sender, request.content, state_key=request.state_key)
-    if standing is not None and (standing.event.sender, standing.event.content) == (sender, request.content):
+    # The raw contents are compared, because Python takes 1 and true for the same.
+    wanted = (sender, fact.event.raw_content)
+    if standing is not None and (standing.event.sender, standing.event.raw_content) == wanted:
         return Decided(standing.event_id)
     return Decided(fact.event_id, draft.facts)
 
@@ -81,7 +83,8 @@ def _check_new_aliases(view: View, draft: RoomDraft, content: Mapping[str, Any])
     Where: PUT /rooms/{roomId}/state/{eventType}/{stateKey}, error 400.
     """
     standing = draft.state.get(("m.room.canonical_alias", ""))
-    known = set() if standing is None else set(_aliases_in(standing.content))
+    # A list: what a room was created with need be no text.
+    known = [] if standing is None else _aliases_in(standing.content)
     for name in _aliases_in(content):
         if not isinstance(name, str) or not is_room_alias(name):
             raise MatrixError(ErrorCode.INVALID_PARAM, f"{name!r} is not a room alias.")

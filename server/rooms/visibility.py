@@ -24,7 +24,7 @@ class Visibility:
         settings = list(state.history(view, room_id, "m.room.history_visibility", ""))
         self._setting_orders = [found.order for found in settings]
         self._settings = [_setting_in(found) for found in settings]
-        own = list(state.history(view, room_id, "m.room.member", user_id))
+        own = [] if _is_forgotten(view, room_id, user_id) else _own_history(view, room_id, user_id)
         self._own_orders = [found.order for found in own]
         self._own = [str(found.event.content.get("membership")) for found in own]
         joins = [order for order, is_ in zip(self._own_orders, self._own, strict=True) if is_ == "join"]
@@ -56,12 +56,20 @@ class Visibility:
         first, last = bisect_right(self._own_orders, after), bisect_right(self._own_orders, until)
         return "join" in self._own[first:last]
 
-    def left_at(self) -> Order | None:
-        """The event by which the reader left after having been in the room last; `None` if never in it."""
-        if not self._last_join:
-            return None
-        later = bisect_right(self._own_orders, self._last_join)
-        return self._own_orders[later]
+    def left_at(self, as_of: Order = state.LATEST) -> Order | None:
+        """The event by which the reader left after having been in the room last.
+
+        `None` for who never was in it, and for who is in it.
+        """
+        known = bisect_right(self._own_orders, as_of)
+        was_in = False
+        left_at = None
+        for order, membership in zip(self._own_orders[:known], self._own[:known], strict=True):
+            if membership == "join":
+                was_in, left_at = True, None
+            elif was_in and left_at is None:
+                left_at = order
+        return left_at
 
     def _allows(self, setting: str, membership: str, order: Order) -> bool:
         if setting == "world_readable" or membership == "join":
@@ -69,6 +77,16 @@ class Visibility:
         if setting == "shared":
             return self._last_join > order
         return setting == "invited" and membership == "invite"
+
+
+def _own_history(view: View, room_id: str, user_id: str) -> list[TimelineEvent]:
+    return list(state.history(view, room_id, "m.room.member", user_id))
+
+
+def _is_forgotten(view: View, room_id: str, user_id: str) -> bool:
+    """To who forgot a room it is as if they had never been in it."""
+    known = memberships.membership_of(view, room_id, user_id)
+    return known is not None and known.is_forgotten
 
 
 def _setting_in(found: TimelineEvent) -> str:
@@ -81,13 +99,45 @@ def readable_until(view: View, room_id: str, user_id: str) -> Order:
 
     Raises `MatrixError` FORBIDDEN for who never was in the room, unless anybody may read it.
     """
-    visibility = Visibility(view, room_id, user_id)
-    known = memberships.membership_of(view, room_id, user_id)
-    if known is not None and known.membership == "join":
+    if may_follow(view, room_id, user_id):
         return state.LATEST
-    if visibility.setting_at(state.LATEST) == "world_readable" and timeline.room(view, room_id) is not None:
-        return state.LATEST
-    left_at = visibility.left_at()
+    left_at = Visibility(view, room_id, user_id).left_at()
     if left_at is None:  # invited, or knocking, is not enough
         raise MatrixError(ErrorCode.FORBIDDEN, "You are not in this room.")
     return left_at
+
+
+def readable_as_of(view: View, room_id: str, user_id: str, at: Order) -> Order:
+    """The same for the state as it was at an order, or at the reader's leave if that was before.
+
+    Raises `MatrixError` FORBIDDEN also where the reader does not see what happened in the room then.
+    """
+    until = min(readable_until(view, room_id, user_id), at)
+    last = next(timeline.events_in_room(view, room_id, after=0, before=until + 1, backwards=True), None)
+    if last is not None and not Visibility(view, room_id, user_id).sees(last):
+        raise MatrixError(ErrorCode.FORBIDDEN, "You may not see the room as it was then.")
+    return until
+
+
+def may_follow(view: View, room_id: str, user_id: str) -> bool:
+    """Does the reader see what happens in the room now, as somebody who is in it or as anybody may?"""
+    if memberships.is_joined(view, room_id, user_id):
+        return True
+    found = state.state_event(view, room_id, "m.room.history_visibility", "")
+    return found is not None and _setting_in(found) == "world_readable"
+
+
+def visible_event(view: View, event_id: str, user_id: str, *, room_id: str | None = None) -> TimelineEvent:
+    """An event by its id, of one room if that is named.
+
+    Raises `MatrixError` NOT_FOUND, which does not tell an event that is not there from one that the reader
+    may not see.
+    """
+    found = timeline.event_by_id(view, event_id)
+    if (
+        found is None
+        or found.room_id != (room_id or found.room_id)
+        or not Visibility(view, found.room_id, user_id).sees(found)
+    ):
+        raise MatrixError(ErrorCode.NOT_FOUND, "There is no such event, or you may not see it.")
+    return found

@@ -8,6 +8,7 @@ bounded, and whoever was forgotten is read anew from the views.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 
 from eventlog.log import Position
 from projections import memberships
@@ -18,6 +19,44 @@ FOLLOWERS_MAX = 20_000
 """Users remembered without anybody waiting for them."""
 WAITING_PER_USER_MAX = 100
 """Long polls of one user; one more answers the oldest at once."""
+PEEKING_PER_ROOM_MAX = 1_000
+"""Long polls of people who look at a room without being in it."""
+
+
+class _Waiting:
+    """Long polls that the same news ends."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._futures: list[asyncio.Future[None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._futures)
+
+    def wake(self) -> None:
+        for future in self._futures:
+            _end(future)
+        self._futures.clear()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when there is news, or when the time is up."""
+        if len(self._futures) >= self._most:
+            _end(self._futures.pop(0))
+        future = asyncio.get_running_loop().create_future()
+        self._futures.append(future)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            return
+        finally:
+            if future in self._futures:
+                self._futures.remove(future)
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Follower:
@@ -25,13 +64,7 @@ class _Follower:
         self.rooms = rooms
         self.news = news
         """The last entry that concerned the user."""
-        self.waiting: list[asyncio.Future[None]] = []
-
-    def wake(self) -> None:
-        for future in self.waiting:
-            if not future.done():
-                future.set_result(None)
-        self.waiting.clear()
+        self.waiting = _Waiting(WAITING_PER_USER_MAX)
 
 
 class Audience:
@@ -44,6 +77,7 @@ class Audience:
         self.is_closed = False
         self._followers: OrderedDict[str, _Follower] = OrderedDict()
         self._users_in_room: dict[str, set[str]] = {}
+        self._peeking: dict[str, _Waiting] = {}
 
     def hear(self, position: Position, facts: Sequence[Fact]) -> None:
         """An entry is durable and visible: let those know whom it concerns."""
@@ -71,29 +105,33 @@ class Audience:
         follower = self._followers[user_id]
         if follower.news > after or self.is_closed:
             return
-        if len(follower.waiting) >= WAITING_PER_USER_MAX:
-            oldest = follower.waiting.pop(0)
-            if not oldest.done():
-                oldest.set_result(None)
-        future = asyncio.get_running_loop().create_future()
-        follower.waiting.append(future)
-        try:
-            async with asyncio.timeout(seconds):
-                await future
-        except TimeoutError:
+        await follower.waiting.wait(seconds)
+
+    async def wait_for_room(self, room_id: str, *, after: Position, seconds: float) -> None:
+        """Return when there may be something new in a room, whoever looks at it."""
+        if self.head > after or self.is_closed:
             return
+        peeking = self._peeking.setdefault(room_id, _Waiting(PEEKING_PER_ROOM_MAX))
+        try:
+            await peeking.wait(seconds)
         finally:
-            if future in follower.waiting:
-                follower.waiting.remove(future)
+            if not peeking and self._peeking.get(room_id) is peeking:
+                del self._peeking[room_id]
 
     def close(self) -> None:
         """Answer everybody who waits, and let nobody wait again."""
         self.is_closed = True
-        for follower in self._followers.values():
-            follower.wake()
+        for waiting in (
+            *(follower.waiting for follower in self._followers.values()),
+            *self._peeking.values(),
+        ):
+            waiting.wake()
 
     def _hear_event(self, position: Position, fact: RoomEvent) -> None:
         event, room_id = fact.event, fact.room_id
+        peeking = self._peeking.get(room_id)
+        if peeking is not None:
+            peeking.wake()
         concerned = self._users_in_room.get(room_id, ())
         for user_id in concerned:
             self._concerns(user_id, position)
@@ -105,7 +143,7 @@ class Audience:
     def _concerns(self, user_id: str, position: Position) -> None:
         follower = self._followers[user_id]
         follower.news = position
-        follower.wake()
+        follower.waiting.wake()
 
     def _moved(self, user_id: str, room_id: str, *, is_joined: bool) -> None:
         follower = self._followers[user_id]
@@ -124,7 +162,8 @@ class Audience:
 
     def _forget_some(self) -> None:
         """Drop who polled longest ago, but for those who are waiting now."""
-        for user_id in list(self._followers)[: max(0, len(self._followers) - FOLLOWERS_MAX)]:
+        too_many = len(self._followers) - FOLLOWERS_MAX
+        for user_id in list(islice(self._followers, max(0, too_many))):
             follower = self._followers[user_id]
             if not follower.waiting:
                 del self._followers[user_id]

@@ -1,14 +1,16 @@
-"""Which events and rooms a client wants to hear of.
+"""Which events and rooms a client wants to hear of, and in which form.
 
-Where: client-server API, "Filtering". A filter is given inline, as JSON; a `not_` list wins over the list
-that includes; an asterisk in a type stands for any text.
+A `not_` list wins over the list that includes; an asterisk in a type stands for any text. What is not
+as the specification has it is refused with the name of the field; keys that it does not know are ignored.
+
+Where: client-server API, "Filtering".
 """
 
-import re
 from functools import cached_property
-from typing import TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from projections.events import Event
 from server.errors import ErrorCode, MatrixError
@@ -17,85 +19,144 @@ Kind = TypeVar("Kind")
 
 TIMELINE_LIMIT_DEFAULT = 20
 TIMELINE_LIMIT_MAX = 1_000
-_FILTER_BYTES_MAX = 65_536
+_TYPES_MAX = 100
+_ASTERISKS_MAX = 100
+"""In all types of a list. A timeline is looked for among thousands of events, each held against the list."""
+_FIELDS_MAX = 100
+
+_Limit: TypeAlias = Annotated[int, Meta(ge=0)]
+"""The specification begins at 1; clients that want no timeline at all have always sent 0."""
+_Types: TypeAlias = Annotated[list[str], Meta(max_length=_TYPES_MAX)]
+_UserId: TypeAlias = Annotated[str, Meta(pattern="^@")]
+_RoomId: TypeAlias = Annotated[str, Meta(pattern="^!")]
+
+
+class _TypeList:
+    """Event types, in some of which an asterisk stands for any text."""
+
+    def __init__(self, types: list[str]) -> None:
+        self._exact = frozenset(types)
+        self._wildcards = [tuple(one.split("*")) for one in types if "*" in one]
+
+    def matches(self, event_type: str) -> bool:
+        return event_type in self._exact or any(_fits(event_type, parts) for parts in self._wildcards)
+
+
+def _fits(text: str, parts: tuple[str, ...]) -> bool:
+    """Do the parts between asterisks follow each other in the text?
+
+    Each is taken where it comes first, and no other place is ever tried: nothing is lost by that, and it
+    takes no more steps the more asterisks there are.
+    """
+    first, *inner, last = parts
+    end = len(text) - len(last)
+    if end < len(first) or not (text.startswith(first) and text.endswith(last)):
+        return False
+    place = len(first)
+    for part in inner:
+        found = text.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
 
 
 class EventFilter(msgspec.Struct, frozen=True, dict=True):
-    """Of events within a room. `limit` is capped, not refused."""
+    """Of events of any kind. `limit` is capped, not refused."""
 
-    limit: int | None = None
-    types: list[str] | None = None
-    not_types: list[str] = []
-    senders: list[str] | None = None
-    not_senders: list[str] = []
-    rooms: list[str] | None = None
-    not_rooms: list[str] = []
+    limit: _Limit | None = None
+    types: _Types | None = None
+    not_types: _Types = []
+    senders: frozenset[_UserId] | None = None
+    not_senders: frozenset[_UserId] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name, types in (("types", self.types), ("not_types", self.not_types)):
+            if types and sum(one.count("*") for one in types) > _ASTERISKS_MAX:
+                raise ValueError(f"`{name}` has more than {_ASTERISKS_MAX} asterisks")
+
+    def admits_type(self, event_type: str) -> bool:
+        if self._not_types.matches(event_type):
+            return False
+        return self._types is None or self._types.matches(event_type)
+
+    def admits_sender(self, sender: str) -> bool:
+        return sender not in self.not_senders and (self.senders is None or sender in self.senders)
+
+    def limit_or(self, default: int) -> int:
+        return default if self.limit is None else min(self.limit, TIMELINE_LIMIT_MAX)
+
+    @cached_property
+    def _types(self) -> _TypeList | None:
+        return None if self.types is None else _TypeList(self.types)
+
+    @cached_property
+    def _not_types(self) -> _TypeList:
+        return _TypeList(self.not_types)
+
+
+class RoomEventFilter(EventFilter, frozen=True):
+    """Of events within rooms."""
+
+    rooms: frozenset[_RoomId] | None = None
+    not_rooms: frozenset[_RoomId] = frozenset()
     contains_url: bool | None = None
+    lazy_load_members: bool = False
+    include_redundant_members: bool = False
+    """Without effect: no member event is left out for having been sent before (see `room_state`)."""
+    unread_thread_notifications: bool = False
 
     def admits(self, event: Event) -> bool:
-        if event.sender in self.not_senders or _matches(self._not_types, event.type):
-            return False
-        if self.senders is not None and event.sender not in self.senders:
-            return False
-        if self._types is not None and not _matches(self._types, event.type):
+        if not (self.admits_sender(event.sender) and self.admits_type(event.type)):
             return False
         return self.contains_url is None or self.contains_url == ("url" in event.content)
 
     def admits_room(self, room_id: str) -> bool:
         return room_id not in self.not_rooms and (self.rooms is None or room_id in self.rooms)
 
-    def limit_or(self, default: int) -> int:
-        return default if self.limit is None else max(1, min(self.limit, TIMELINE_LIMIT_MAX))
-
-    @cached_property
-    def _types(self) -> re.Pattern[str] | None:
-        return None if self.types is None else _pattern(self.types)
-
-    @cached_property
-    def _not_types(self) -> re.Pattern[str] | None:
-        return _pattern(self.not_types) if self.not_types else None
-
 
 class RoomFilter(msgspec.Struct, frozen=True):
-    rooms: list[str] | None = None
-    not_rooms: list[str] = []
+    """Of rooms, and of each part of what is said about one."""
+
+    rooms: frozenset[_RoomId] | None = None
+    not_rooms: frozenset[_RoomId] = frozenset()
     include_leave: bool = False
-    timeline: EventFilter = EventFilter()
-    state: EventFilter = EventFilter()
+    timeline: RoomEventFilter = RoomEventFilter()
+    state: RoomEventFilter = RoomEventFilter()
+    ephemeral: RoomEventFilter = RoomEventFilter()
+    account_data: RoomEventFilter = RoomEventFilter()
 
     def admits_room(self, room_id: str) -> bool:
         return room_id not in self.not_rooms and (self.rooms is None or room_id in self.rooms)
 
 
 class Filter(msgspec.Struct, frozen=True):
+    """Of a whole sync."""
+
+    event_fields: Annotated[list[str], Meta(max_length=_FIELDS_MAX)] = []
+    """Paths of the fields wanted; none for all of them."""
+    event_format: Literal["client", "federation"] = "client"
+    presence: EventFilter = EventFilter()
+    account_data: EventFilter = EventFilter()
     room: RoomFilter = RoomFilter()
 
 
-def parse_filter(text: str | None) -> Filter:
-    """The filter of a /sync. Raises `MatrixError` 400 for what is none."""
-    return Filter() if text is None else _decode(text, Filter)
+def parse_filter(text: str | bytes, refusal: ErrorCode = ErrorCode.INVALID_PARAM) -> Filter:
+    """The filter of a /sync, from JSON. Raises `MatrixError` 400 for what is none."""
+    return _decode(text, Filter, refusal)
 
 
-def parse_event_filter(text: str | None) -> EventFilter:
-    """The filter of a /messages."""
-    return EventFilter() if text is None else _decode(text, EventFilter)
-
-
-def _decode(text: str, kind: type[Kind]) -> Kind:
+def parse_event_filter(text: str | None) -> RoomEventFilter:
+    """The filter of a call that takes it inline only, such as /messages."""
+    if not text:
+        return RoomEventFilter()
     if not text.startswith("{"):
-        raise MatrixError(ErrorCode.NOT_FOUND, "There is no filter of this id; send the filter itself.")
-    if len(text) > _FILTER_BYTES_MAX:
-        raise MatrixError(ErrorCode.TOO_LARGE, f"A filter has at most {_FILTER_BYTES_MAX} bytes.")
+        raise MatrixError(ErrorCode.INVALID_PARAM, "`filter` is no id here; send the filter itself.")
+    return _decode(text, RoomEventFilter, ErrorCode.INVALID_PARAM)
+
+
+def _decode(text: str | bytes, kind: type[Kind], refusal: ErrorCode) -> Kind:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise MatrixError(ErrorCode.INVALID_PARAM, f"`filter` is not a filter: {error}") from error
-
-
-def _pattern(types: list[str]) -> re.Pattern[str]:
-    """One expression for all of them. `*` alone has a meaning."""
-    return re.compile("|".join(".*".join(map(re.escape, re.split(r"\*+", one))) for one in types), re.DOTALL)
-
-
-def _matches(pattern: re.Pattern[str] | None, event_type: str) -> bool:
-    return pattern is not None and pattern.fullmatch(event_type) is not None
+        raise MatrixError(refusal, f"This is not a filter: {error}") from error

@@ -22,7 +22,9 @@ from server.rooms.client_format import ClientFormat
 from server.sync import room_sections
 from server.sync.audience import Audience
 from server.sync.filters import Filter
-from server.sync.room_sections import Span
+from server.sync.room_sections import RoomReader
+from server.sync.room_state import Span
+from server.sync.sync_format import SyncFormat
 from server.sync.tokens import token_after
 
 _ENTRIES_WALKED_MAX = 500
@@ -36,6 +38,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
     since: Order | None
     timeout_ms: int
     full_state: bool
+    use_state_after: bool
     filter: Filter
 
 
@@ -82,43 +85,46 @@ async def _rooms(
     loop = asyncio.get_running_loop()
     pause_at = loop.time() + _SECONDS_WITHOUT_A_PAUSE
     for known in concerned:
-        if not wanted.admits_room(known.room_id) or (since is None and _is_out(known, wanted.include_leave)):
+        if not wanted.admits_room(known.room_id):
             continue
         with homeserver.views.read() as view:
-            shown = ClientFormat(view, session, homeserver.now(), legacy=False)
-            _add_section(sections, view, shown, known, span, request, is_first=since is None)
+            client_format = ClientFormat(view, session, homeserver.now(), legacy=False)
+            reader = RoomReader(
+                view=view,
+                shown=SyncFormat(client_format, request.filter),
+                visibility=client_format.visibility(known.room_id),
+                known=known,
+                wanted=wanted,
+                is_first=since is None,
+                full_state=request.full_state,
+                use_state_after=request.use_state_after,
+            )
+            _add_section(sections, reader, span)
         if loop.time() > pause_at:
             await asyncio.sleep(0)
             pause_at = loop.time() + _SECONDS_WITHOUT_A_PAUSE
     return sections
 
 
-def _add_section(
-    sections: dict[str, dict[str, Any]],
-    view: View,
-    shown: ClientFormat,
-    known: Membership,
-    span: Span,
-    request: SyncRequest,
-    *,
-    is_first: bool,
-) -> None:
-    wanted = request.filter.room
+def _add_section(sections: dict[str, dict[str, Any]], reader: RoomReader, span: Span) -> None:
+    view, known = reader.view, reader.known
+    # In a first sync everything is new.
+    is_told = known.order > span.after or reader.full_state
     if known.membership == "join":
-        section = room_sections.joined_room(
-            view, shown, known, span, wanted, is_first=is_first, full_state=request.full_state
-        )
+        section = room_sections.joined_room(reader, span)
         if section is not None:
             sections["join"][known.room_id] = section
-    elif known.membership == "invite":
-        if known.order > span.after or request.full_state:
-            sections["invite"][known.room_id] = room_sections.invited_room(view, known)
-    elif known.membership in ("leave", "ban") and (known.order > span.after or is_first):
-        sections["leave"][known.room_id] = room_sections.left_room(view, shown, known, span, wanted)
+    elif known.membership == "invite" and is_told:
+        sections["invite"][known.room_id] = room_sections.invited_room(view, known)
+    elif known.membership == "knock" and is_told:
+        sections["knock"][known.room_id] = room_sections.knocked_room(view, known)
+    elif known.membership in ("leave", "ban") and is_told and not _is_over(reader, span):
+        sections["leave"][known.room_id] = room_sections.left_room(reader, span)
 
 
-def _is_out(known: Membership, include_leave: bool) -> bool:
-    return known.membership in ("leave", "ban") and not include_leave
+def _is_over(reader: RoomReader, span: Span) -> bool:
+    """Is it a room that the user is out of since before the span, and asks no more for?"""
+    return not reader.wanted.include_leave and (reader.is_first or reader.known.order <= span.after)
 
 
 def _rooms_concerned(
@@ -131,7 +137,7 @@ def _rooms_concerned(
         changed = memberships.rooms_changed(view, user_id, after=since)
         changed |= _active_rooms(view, user_id, since, until)
         known = (memberships.membership_of(view, room_id, user_id) for room_id in changed)
-        found = (one for one in known if one is not None)
+        found = (one for one in known if one is not None and not one.is_forgotten)
     return sorted(found, key=lambda one: one.order)
 
 

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -19,8 +21,9 @@ from server.homeserver import Homeserver
 from server.rooms.client_format import ClientFormat
 from server.rooms.visibility import Visibility
 from server.sync.audience import Audience
-from server.sync.filters import EventFilter
-from server.sync.room_sections import Span, latest_events
+from server.sync.filters import RoomEventFilter
+from server.sync.room_sections import latest_events
+from server.sync.room_state import Span, Timeline
 from server.sync.tokens import token_after
 
 _EVENTS_IN_ANSWER_MAX = 100
@@ -32,23 +35,8 @@ class EventsRequest(msgspec.Struct, frozen=True):
     session: Session
     start: Order
     timeout_ms: int
-
-
-class _StreamReader:
-    """Which events come to a user on the stream: those of rooms that they were in when it happened."""
-
-    def __init__(self, view: View, user_id: str) -> None:
-        self._view = view
-        self._user_id = user_id
-        self._rooms: dict[str, Visibility] = {}
-
-    def hears(self, found: TimelineEvent) -> bool:
-        event = found.event
-        if event.type == "m.room.member" and event.state_key == self._user_id:
-            return True
-        if found.room_id not in self._rooms:
-            self._rooms[found.room_id] = Visibility(self._view, found.room_id, self._user_id)
-        return self._rooms[found.room_id].membership_at(found.order) == "join"
+    room_id: str | None = None
+    """Only of this room, and then also if the user only looks at it from outside."""
 
 
 async def initial_sync(
@@ -61,46 +49,64 @@ async def initial_sync(
     loop = asyncio.get_running_loop()
     pause_at = loop.time() + _SECONDS_WITHOUT_A_PAUSE
     for known in known_rooms:
-        if known.membership not in ("join", "invite") and not archived:
+        if known.membership not in (("join", "invite", "leave", "ban") if archived else ("join", "invite")):
             continue
         with homeserver.views.read() as view:
             shown = ClientFormat(view, session, homeserver.now(), legacy=is_legacy)
-            rooms.append(initial_room(view, shown, known, end_of(until), limit))
+            rooms.append(_initial_room(view, shown, known, end_of(until), limit))
         if loop.time() > pause_at:
             await asyncio.sleep(0)
             pause_at = loop.time() + _SECONDS_WITHOUT_A_PAUSE
     return {"end": token_after(end_of(until)), "rooms": rooms, "presence": []}
 
 
-def initial_room(
+def _initial_room(
     view: View, shown: ClientFormat, known: Membership, until: Order, limit: int
 ) -> dict[str, Any]:
-    """One room of /initialSync, for whom a membership in it stands."""
-    room: dict[str, Any] = {
-        "room_id": known.room_id,
-        "membership": known.membership,
-        "visibility": "public" if directory.is_public(view, known.room_id) else "private",
-    }
-    if known.membership == "invite":
-        invite = timeline.event_at(view, known.order)
-        return room | {"invite": shown.event(invite), "inviter": invite.event.sender}
-    if known.membership != "join":
-        until = known.order
-    visibility = Visibility(view, known.room_id, known.user_id)
-    latest = latest_events(view, known.room_id, Span(0, until), limit, visibility, EventFilter())
-    room["messages"] = {
+    if known.membership != "invite":
+        return {"membership": known.membership} | room_snapshot(view, shown, known.room_id, until, limit)
+    invite = timeline.event_at(view, known.order)
+    room = {"membership": "invite", "invite": shown.event(invite), "inviter": invite.event.sender}
+    return room | _listing(view, known.room_id)
+
+
+def room_snapshot(view: View, shown: ClientFormat, room_id: str, until: Order, limit: int) -> dict[str, Any]:
+    """A room with its last events and its state, as far as the reader may see it."""
+    visibility = shown.visibility(room_id)
+    seen_until = _seen_until(visibility, until)
+    if seen_until is None:
+        latest, known = Timeline([], False, until), []
+    else:
+        latest = latest_events(view, room_id, Span(0, seen_until), limit, visibility, RoomEventFilter())
+        known = state.state_of(view, room_id, at=seen_until)
+    messages = {
         "start": token_after(latest.start),
-        "end": token_after(until),
+        "end": token_after(until if seen_until is None else seen_until),
         "chunk": shown.events(latest.events),
     }
-    room["state"] = shown.events(state.state_of(view, known.room_id, at=until))
-    return room
+    room = {"messages": messages, "state": shown.events(known)}
+    return room | _listing(view, room_id)
+
+
+def _listing(view: View, room_id: str) -> dict[str, Any]:
+    is_public = directory.is_public(view, room_id)
+    return {"room_id": room_id, "visibility": "public" if is_public else "private"}
+
+
+def _seen_until(visibility: Visibility, until: Order) -> Order | None:
+    """Who left sees the room as it was then, who never was in it only one that anybody may read."""
+    if visibility.membership_at(until) == "join":
+        return until
+    left_at = visibility.left_at(until)
+    if left_at is None and visibility.setting_at(until) == "world_readable":
+        return until
+    return left_at
 
 
 async def events(
     homeserver: Homeserver, audience: Audience, request: EventsRequest, *, is_legacy: bool
 ) -> dict[str, Any]:
-    """What came past a token in the user's rooms; waits for it if there is nothing yet."""
+    """What came past a token in the user's rooms, or in one; waits for it if there is nothing yet."""
     user_id = request.session.user_id
     audience.follow(user_id)
     loop = asyncio.get_running_loop()
@@ -108,24 +114,26 @@ async def events(
     place = request.start
     while True:
         head = audience.head
-        chunk, place = await _walk(homeserver, request.session, place, end_of(head), is_legacy=is_legacy)
+        chunk, place = await _walk(homeserver, request, place, end_of(head), is_legacy=is_legacy)
         remaining = deadline - loop.time()
         if chunk or remaining <= 0 or audience.is_closed:
             return {"start": token_after(request.start), "end": token_after(place), "chunk": chunk}
-        await audience.wait(user_id, after=head, seconds=remaining)
+        if request.room_id is None:
+            await audience.wait(user_id, after=head, seconds=remaining)
+        else:
+            await audience.wait_for_room(request.room_id, after=head, seconds=remaining)
 
 
 async def _walk(
-    homeserver: Homeserver, session: Session, after: Order, until: Order, *, is_legacy: bool
+    homeserver: Homeserver, request: EventsRequest, after: Order, until: Order, *, is_legacy: bool
 ) -> tuple[list[dict[str, Any]], Order]:
     """Go through the log up to `until`, or until an answer is full; also the place that was reached."""
     chunk: list[dict[str, Any]] = []
     place = after
     while place < until and not chunk:
         with homeserver.views.read() as view:
-            shown = ClientFormat(view, session, homeserver.now(), legacy=is_legacy)
-            reader = _StreamReader(view, session.user_id)
-            place = _walk_some(view, shown, reader, place, until, chunk)
+            shown = ClientFormat(view, request.session, homeserver.now(), legacy=is_legacy)
+            place = _walk_some(view, shown, request, place, until, chunk)
         await asyncio.sleep(0)
     return chunk, place
 
@@ -133,18 +141,31 @@ async def _walk(
 def _walk_some(
     view: View,
     shown: ClientFormat,
-    reader: _StreamReader,
+    request: EventsRequest,
     after: Order,
     until: Order,
     chunk: list[dict[str, Any]],
 ) -> Order:
     place = after
-    for walked, found in enumerate(timeline.events_after(view, after)):
-        if found.order > until:
-            break
+    for walked, found in enumerate(_stream(view, request.room_id, after, until)):
         if walked == _EVENTS_WALKED_AT_ONCE_MAX or len(chunk) == _EVENTS_IN_ANSWER_MAX:
             return place
-        if reader.hears(found):
+        if _hears(shown, request, found):
             chunk.append(shown.event(found))
         place = found.order
     return until
+
+
+def _stream(view: View, room_id: str | None, after: Order, until: Order) -> Iterator[TimelineEvent]:
+    if room_id is not None:
+        return timeline.events_in_room(view, room_id, after=after, before=until + 1, backwards=False)
+    return takewhile(lambda found: found.order <= until, timeline.events_after(view, after))
+
+
+def _hears(shown: ClientFormat, request: EventsRequest, found: TimelineEvent) -> bool:
+    """Of their rooms users hear what happened while they were in; of a room that they name, what they see."""
+    visibility = shown.visibility(found.room_id)
+    if request.room_id is not None:
+        return visibility.sees(found)
+    is_own = found.event.type == "m.room.member" and found.event.state_key == request.session.user_id
+    return is_own or visibility.membership_at(found.order) == "join"

@@ -1,4 +1,4 @@
-"""Pages of a room's history: GET /rooms/{roomId}/messages.
+"""Pages of a room's history: GET /rooms/{roomId}/messages, and what stands around one event.
 
 Tokens are exclusive: the event that a token stands at is not repeated. A page may be empty and still
 have an `end`, for what lies there may be for others' eyes only; `end` is left out when there is no more.
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from projections import timeline
 from projections.facts import Order
+from projections.timeline import TimelineEvent
 from projections.views import View
 from server.rooms.client_format import ClientFormat
 from server.rooms.visibility import Visibility
-from server.sync.filters import EventFilter
+from server.sync.filters import RoomEventFilter
+from server.sync.room_state import member_events, senders_of
 from server.sync.tokens import token_after
 
 LIMIT_DEFAULT = 10
@@ -21,37 +23,50 @@ _EVENTS_LOOKED_AT_MAX = 2_000
 
 class PageRequest(NamedTuple):
     room_id: str
-    user_id: str
     start: Order
     """The place that the page begins at."""
     stop: Order | None
     """The place that it goes to at the most."""
     backwards: bool
     limit: int
-    wanted: EventFilter
+    wanted: RoomEventFilter
 
 
-class Page(NamedTuple):
-    chunk: list[dict[str, Any]]
-    end: str | None
-    """Where the next page begins; `None` if there is none."""
+class Walk(NamedTuple):
+    events: list[TimelineEvent]
+    """In the order in which they were come by."""
+    next_place: Order | None
+    """Where to go on; `None` if there is no more."""
 
 
-def page(view: View, shown: ClientFormat, request: PageRequest, head: Order) -> Page:
-    """Up to `limit` events that the reader may see, looking at a bounded number."""
-    visibility = Visibility(view, request.room_id, request.user_id)
+def walk(view: View, visibility: Visibility, request: PageRequest, head: Order) -> Walk:
+    """Up to `limit` events that the reader may see and wants to, looking at a bounded number."""
+    found: list[TimelineEvent] = []
+    if not request.wanted.admits_room(request.room_id):
+        return Walk(found, None)
     after, before = _bounds(request, head)
-    found: list[dict[str, Any]] = []
     events = timeline.events_in_room(
         view, request.room_id, after=after, before=before, backwards=request.backwards
     )
     for looked_at, event in enumerate(events):
         if len(found) == request.limit or looked_at == _EVENTS_LOOKED_AT_MAX:
             # There is more: the next page begins beside this event, so that it comes first there.
-            return Page(found, token_after(event.order if request.backwards else event.order - 1))
+            return Walk(found, event.order if request.backwards else event.order - 1)
         if request.wanted.admits(event.event) and visibility.sees(event):
-            found.append(shown.event(event))
-    return Page(found, None)
+            found.append(event)
+    return Walk(found, None)
+
+
+def page(view: View, shown: ClientFormat, request: PageRequest, head: Order) -> dict[str, Any]:
+    """`chunk`; `end` where the next page begins; with lazy loading `state`, the senders of the chunk."""
+    events, next_place = walk(view, shown.visibility(request.room_id), request, head)
+    found: dict[str, Any] = {"chunk": shown.events(events)}
+    if next_place is not None:
+        found["end"] = token_after(next_place)
+    if request.wanted.lazy_load_members and events:
+        newest = max(event.order for event in events)
+        found["state"] = shown.events(member_events(view, request.room_id, senders_of(events), at=newest))
+    return found
 
 
 def _bounds(request: PageRequest, head: Order) -> tuple[Order, Order]:

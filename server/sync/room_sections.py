@@ -1,45 +1,47 @@
 """What one room has to say to one user between two places of the log.
 
-The timeline is the last few events; the state is what changed, or all that holds, *before* the first of
-them, so that a client that applies first the state and then the timeline has the room as it is.
+The timeline is the last few events that the reader may see and wants to; what state goes with them is
+`room_state.py`'s matter, and who is in the room, as far as it is needed for a name, that of `summaries.py`.
 
-Where: GET /sync; "Syncing", "Stripped state".
+Where: GET /sync; client-server API, "Syncing", "Stripped state".
 """
 
 from typing import Any, NamedTuple
 
-from projections import memberships, state, timeline
+from projections import timeline
 from projections.facts import Order
+from projections.memberships import Membership
 from projections.timeline import TimelineEvent
 from projections.views import View
-from server.rooms.client_format import ClientFormat, stripped_state
+from server.rooms.client_format import stripped_state
 from server.rooms.visibility import Visibility
-from server.sync.filters import TIMELINE_LIMIT_DEFAULT, EventFilter, RoomFilter
+from server.sync.filters import TIMELINE_LIMIT_DEFAULT, RoomEventFilter, RoomFilter
+from server.sync.room_state import Span, StateWanted, Timeline, senders_of, state_beside
+from server.sync.summaries import changed_summary, whole_summary
+from server.sync.sync_format import SyncFormat
 from server.sync.tokens import token_after, token_before
 
 _EVENTS_LOOKED_AT_MAX = 2_000
 """For one timeline; where fewer pass the filter or may be seen, the rest is left to /messages."""
-_HEROES_MAX = 5
 
 
-class Span(NamedTuple):
-    """A stretch of the log: past `after`, up to and with `until`."""
+class RoomReader(NamedTuple):
+    """Who reads a room, and what they want to hear of it."""
 
-    after: Order
-    until: Order
-
-
-class Timeline(NamedTuple):
-    events: list[TimelineEvent]
-    """Oldest first."""
-    is_limited: bool
-    """Were events of the span left out before the first one?"""
-    start: Order
-    """The place just before the first event, or the end of the span if there is none."""
+    view: View
+    shown: SyncFormat
+    visibility: Visibility
+    known: Membership
+    """What the reader is to the room."""
+    wanted: RoomFilter
+    is_first: bool
+    """Is it a sync without `since`?"""
+    full_state: bool
+    use_state_after: bool
 
 
 def latest_events(
-    view: View, room_id: str, span: Span, limit: int, visibility: Visibility, wanted: EventFilter
+    view: View, room_id: str, span: Span, limit: int, visibility: Visibility, wanted: RoomEventFilter
 ) -> Timeline:
     """The last events of the span that the reader may see and wants to."""
     found: list[TimelineEvent] = []
@@ -61,113 +63,115 @@ def latest_events(
     return Timeline(found, is_limited, found[0].order - 1 if found else span.until)
 
 
-def joined_room(
-    view: View,
-    shown: ClientFormat,
-    known: memberships.Membership,
-    span: Span,
-    wanted: RoomFilter,
-    *,
-    is_first: bool,
-    full_state: bool,
-) -> dict[str, Any] | None:
+def joined_room(reader: RoomReader, span: Span) -> dict[str, Any] | None:
     """The section of a room that the user is in; `None` if nothing happened in the span."""
-    room_id, user_id = known.room_id, known.user_id
-    visibility = Visibility(view, room_id, user_id)
-    is_new = is_first or visibility.membership_at(span.after) != "join"
-    latest = latest_events(
-        view,
-        room_id,
-        Span(0, span.until) if is_new else span,
-        wanted.timeline.limit_or(TIMELINE_LIMIT_DEFAULT),
-        visibility,
-        wanted.timeline,
-    )
-    if is_new or full_state:
-        before = state.state_of(view, room_id, at=latest.start)
+    view, room_id, user_id = reader.view, reader.known.room_id, reader.known.user_id
+    is_new = _is_new(reader, span)
+    latest = _timeline(reader, span, span.until)
+    is_whole = is_new or reader.full_state
+    if is_whole:
+        summary = whole_summary(view, room_id, user_id)
     else:
-        before = state.changes(view, room_id, after=span.after, until=latest.start)
-    if not (latest.events or before or is_new or full_state):
+        summary = changed_summary(view, room_id, user_id, span.after)
+    also_needed = {*summary.get("m.heroes", ()), *([user_id] if is_whole else ())}
+    known_state = _state(reader, span, latest, is_whole=is_whole, also_needed=frozenset(also_needed))
+    if not (is_whole or latest.events or latest.is_limited or known_state or summary):
         return None
-    members_changed = any(found.event.type == "m.room.member" for found in (*before, *latest.events))
-    is_limited = latest.is_limited or (is_new and not is_first)
     return {
-        "timeline": _timeline_section(shown, latest, is_limited=is_limited),
-        "state": _state_section(shown, before, wanted.state),
+        "timeline": _timeline_section(reader, latest),
+        _state_name(reader): {"events": reader.shown.events(known_state)},
         "account_data": {"events": []},
         "ephemeral": {"events": []},
-        "summary": _summary(view, room_id, user_id) if members_changed else {},
+        "summary": summary,
         "unread_notifications": {"highlight_count": 0, "notification_count": 0},
     }
 
 
-def left_room(
-    view: View, shown: ClientFormat, known: memberships.Membership, span: Span, wanted: RoomFilter
-) -> dict[str, Any]:
+def left_room(reader: RoomReader, span: Span) -> dict[str, Any]:
     """The section of a room that the user left, was thrown out of, or did not want to enter."""
-    room_id, user_id = known.room_id, known.user_id
-    visibility = Visibility(view, room_id, user_id)
-    until = Span(span.after, min(span.until, known.order))
-    latest = latest_events(
-        view,
-        room_id,
-        until,
-        wanted.timeline.limit_or(TIMELINE_LIMIT_DEFAULT),
-        visibility,
-        wanted.timeline,
-    )
-    before: list[TimelineEvent] = []
-    if visibility.joined_between(until.after, until.until):
-        before = state.changes(view, room_id, after=until.after, until=latest.start)
-    if not latest.events:  # a refused invite: one's own leaving is all there is to see
-        latest = Timeline([timeline.event_at(view, known.order)], False, known.order - 1)
+    known, visibility = reader.known, reader.visibility
+    own = timeline.event_at(reader.view, known.order)
+    own_events = [own] if own.order > span.after and _admits(reader, own) else []
+    was_in = visibility.joined_between(span.after, span.until)
+    if was_in:
+        latest = _timeline(reader, span, min(span.until, known.order))
+        if not visibility.sees(own):  # thrown out once more after having left
+            latest = latest._replace(events=[*latest.events, *own_events])
+    else:
+        # Not in the room meanwhile: that an invite ended, or that a ban came after, is all there is to tell.
+        latest = Timeline(own_events, False, own.order - 1)
+    left_at = visibility.left_at(known.order)
+    known_state: list[TimelineEvent] = []
+    if left_at is not None and (was_in or reader.full_state):
+        is_whole = _is_new(reader, span) or reader.full_state
+        known_state = _state(reader, Span(span.after, left_at), latest, is_whole=is_whole)
     return {
-        "timeline": _timeline_section(shown, latest, is_limited=latest.is_limited),
-        "state": _state_section(shown, before, wanted.state),
+        "timeline": _timeline_section(reader, latest),
+        _state_name(reader): {"events": reader.shown.events(known_state)},
         "account_data": {"events": []},
     }
 
 
-def invited_room(view: View, known: memberships.Membership) -> dict[str, Any]:
+def invited_room(view: View, known: Membership) -> dict[str, Any]:
     return {"invite_state": {"events": stripped_state(view, timeline.event_at(view, known.order))}}
 
 
-def _timeline_section(shown: ClientFormat, latest: Timeline, *, is_limited: bool) -> dict[str, Any]:
+def knocked_room(view: View, known: Membership) -> dict[str, Any]:
+    return {"knock_state": {"events": stripped_state(view, timeline.event_at(view, known.order))}}
+
+
+def _is_new(reader: RoomReader, span: Span) -> bool:
+    """Does the client begin with this room, since it was not in it when it heard of it last?"""
+    return reader.is_first or reader.visibility.membership_at(span.after) != "join"
+
+
+def _timeline(reader: RoomReader, span: Span, until: Order) -> Timeline:
+    room_id, wanted = reader.known.room_id, reader.wanted.timeline
+    if not wanted.admits_room(room_id):
+        return Timeline([], False, until)
+    is_new = _is_new(reader, span)
+    latest = latest_events(
+        reader.view,
+        room_id,
+        Span(0 if is_new else span.after, until),
+        wanted.limit_or(TIMELINE_LIMIT_DEFAULT),
+        reader.visibility,
+        wanted,
+    )
+    # Who has just come in is told that there is more before, even where nothing of it may be seen.
+    return latest._replace(is_limited=latest.is_limited or (is_new and not reader.is_first))
+
+
+def _state(
+    reader: RoomReader,
+    span: Span,
+    latest: Timeline,
+    *,
+    is_whole: bool,
+    also_needed: frozenset[str] = frozenset(),
+) -> list[TimelineEvent]:
+    room_id, wanted = reader.known.room_id, reader.wanted.state
+    if not wanted.admits_room(room_id):
+        return []
+    members = senders_of(latest.events) | also_needed if wanted.lazy_load_members else None
+    found = state_beside(
+        reader.view, room_id, span, latest, StateWanted(is_whole, reader.use_state_after, members)
+    )
+    return [one for one in found if wanted.admits(one.event)]
+
+
+def _state_name(reader: RoomReader) -> str:
+    return "state_after" if reader.use_state_after else "state"
+
+
+def _admits(reader: RoomReader, found: TimelineEvent) -> bool:
+    wanted = reader.wanted.timeline
+    return wanted.admits_room(found.room_id) and wanted.admits(found.event)
+
+
+def _timeline_section(reader: RoomReader, latest: Timeline) -> dict[str, Any]:
     return {
-        "events": shown.events(latest.events, with_room_id=False),
-        "limited": is_limited,
+        "events": reader.shown.events(latest.events),
+        "limited": latest.is_limited,
         "prev_batch": token_before(latest.events[0].order) if latest.events else token_after(latest.start),
     }
-
-
-def _state_section(shown: ClientFormat, before: list[TimelineEvent], wanted: EventFilter) -> dict[str, Any]:
-    admitted = [found for found in before if wanted.admits(found.event)]
-    return {"events": shown.events(admitted, with_room_id=False)}
-
-
-def _summary(view: View, room_id: str, user_id: str) -> dict[str, Any]:
-    """Counts, and of whom a room without a name can be named after."""
-    counts = memberships.counts(view, room_id)
-    summary: dict[str, Any] = {
-        "m.joined_member_count": counts.joined,
-        "m.invited_member_count": counts.invited,
-    }
-    if not _is_named(view, room_id):
-        summary["m.heroes"] = _heroes(view, room_id, user_id)
-    return summary
-
-
-def _is_named(view: View, room_id: str) -> bool:
-    for event_type, name in (("m.room.name", "name"), ("m.room.canonical_alias", "alias")):
-        found = state.state_event(view, room_id, event_type, "")
-        if found is not None and found.event.content.get(name):
-            return True
-    return False
-
-
-def _heroes(view: View, room_id: str, user_id: str) -> list[str]:
-    """Up to five others, by when they came; those who left only if nobody else is there."""
-    others = [known for known in memberships.members(view, room_id) if known.user_id != user_id]
-    present = [known for known in others if known.membership in ("join", "invite")]
-    by_order = sorted(present or others, key=lambda known: known.order)
-    return [known.user_id for known in by_order[:_HEROES_MAX]]
