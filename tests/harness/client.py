@@ -5,6 +5,9 @@ test is about, and hands out the answer whatever it is.
 """
 
 import itertools
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any, Self, TypeAlias
 from urllib.parse import quote
 
@@ -20,6 +23,7 @@ PREFIXES = (V1, R0, V3)
 
 PASSWORD = "correct horse battery staple"
 _numbers = itertools.count(1)
+_SECONDS_TO_SEND = 10
 
 
 def path_of(*segments: str) -> str:
@@ -27,25 +31,79 @@ def path_of(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, once it is made sure that it has the form that all refusals have."""
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json", answer.headers
+    assert answer.headers["access-control-allow-origin"] == "*", answer.headers
+    assert isinstance(body["errcode"], str), body
+    assert isinstance(body["error"], str), body
+    assert body["error"], body
+    return answer.status_code, body["errcode"]
+
+
+def texts(events: Json) -> list[str]:
+    """What the messages among these events say, in their order."""
+    return [event["content"]["body"] for event in events if event["type"] == "m.room.message"]
+
+
+_own_connections: list[httpx.Client] = []
+
+
+def close_own_connections() -> None:
+    """Of all clients that share nobody's; called after every test."""
+    while _own_connections:
+        _own_connections.pop().close()
+
+
 class Client:
     """One session of one user; without a token before `register` or `log_in`."""
 
-    def __init__(self, address: str, *, prefix: str = V3) -> None:
-        self.http = httpx.Client(base_url=address, timeout=30)
+    def __init__(self, address: str, *, prefix: str = V3, http: httpx.Client | None = None) -> None:
+        """`http` is shared between clients; without it this one has connections of its own."""
+        if http is None:
+            http = httpx.Client(base_url=address, timeout=30)
+            _own_connections.append(http)
+        self.http = http
         self.prefix = prefix
         self.token: str | None = None
         self.user_id = ""
         self.device_id = ""
 
-    def call(self, method: str, path: str, body: Json = None, **query: object) -> httpx.Response:
-        """A request under the client's prefix, with its token in the header if it has one."""
-        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
-        return self.http.request(method, self.prefix + path, json=body, headers=headers, params=parameters)
+    def call(
+        self, method: str, path: str, body: Json = None, *, raw: bytes | None = None, **query: object
+    ) -> httpx.Response:
+        """A request under the client's prefix, with its token in the header if it has one.
+
+        `raw` is for bodies that no JSON encoder would write.
+        """
+        return self._request(method, path, query, json=body, content=raw)
+
+    def begin(self, path: str, **query: object) -> "Future[httpx.Response]":
+        """A GET that may be answered late; returns as soon as the server has it."""
+        answer: Future[httpx.Response] = Future()
+        is_sent = threading.Event()
+
+        def trace(step: str, _: object) -> None:
+            if step.endswith("send_request_body.complete"):
+                is_sent.set()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._request("GET", path, query, extensions={"trace": trace}))
+            except httpx.HTTPError as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        assert is_sent.wait(_SECONDS_TO_SEND), f"GET {path} could not be sent"
+        # The server looks at its connections in turn: once it has answered twice, it has seen this request.
+        for _ in range(2):
+            self.http.get("/_matrix/client/versions")
+        return answer
 
     def must(self, method: str, path: str, body: Json = None, **query: object) -> Json:
         """The JSON of an answer that has to be a 200."""
-        answer = self.call(method, path, body, **query)
+        answer = self._request(method, path, query, json=body)
         assert answer.status_code == 200, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -63,9 +121,11 @@ class Client:
 
     def under(self, prefix: str) -> "Client":
         """The same session, speaking to another version of the API."""
-        other = Client(str(self.http.base_url), prefix=prefix)
-        other.token, other.user_id, other.device_id = self.token, self.user_id, self.device_id
-        return other
+        return self._as(Client("", prefix=prefix, http=self.http))
+
+    def over(self, other: "Client") -> "Client":
+        """The same session, over the connections of another client: to a server that came back elsewhere."""
+        return self._as(Client("", prefix=self.prefix, http=other.http))
 
     def create_room(self, **request: object) -> str:
         room_id: str = self.must("POST", "/createRoom", request)["room_id"]
@@ -117,7 +177,16 @@ class Client:
     def sync(self, **query: object) -> Json:
         return self.must("GET", "/sync", **query)
 
+    def _as(self, other: "Client") -> "Client":
+        other.token, other.user_id, other.device_id = self.token, self.user_id, self.device_id
+        return other
+
     def _adopt(self, session: Json) -> None:
         self.token = session["access_token"]
         self.user_id = session["user_id"]
         self.device_id = session["device_id"]
+
+    def _request(self, method: str, path: str, query: Mapping[str, object], **more: Any) -> httpx.Response:
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
+        return self.http.request(method, self.prefix + path, params=parameters, headers=headers, **more)

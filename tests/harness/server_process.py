@@ -5,9 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.harness.client import Client
 
 _ADDRESS = re.compile(r"http://\S+")
 _SECONDS_TO_STOP = 10
@@ -29,8 +32,10 @@ class ServerProcess:
             *options,
         ]
         self._process: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
         self.output: list[str] = []
         """What was printed up to the address."""
+        self._later_output: list[str] = []
         self.address = ""
 
     @property
@@ -40,6 +45,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Return once the server answers."""
+        self.release()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLOG_")}
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -51,8 +57,13 @@ class ServerProcess:
             found = _ADDRESS.search(line)
             if found is not None:
                 self.address = found[0].rstrip("/.")
+                self._listen_on()
                 return
         raise AssertionError(f"the server ended with {self._process.wait()}: {''.join(self.output)}")
+
+    def client(self) -> Client:
+        """Somebody without a session yet."""
+        return Client(self.address)
 
     def kill(self) -> None:
         """End it without a word, as `kill -9` does."""
@@ -68,9 +79,17 @@ class ServerProcess:
 
     def rest_of_output(self) -> str:
         """Everything it printed after the address; once it has ended."""
+        assert self._listener is not None
+        self._listener.join()
+        return "".join(self._later_output)
+
+    def _listen_on(self) -> None:
+        """Somebody has to read, or a server with much to say would wait for a reader and answer no more."""
         assert self._process is not None
         assert self._process.stdout is not None
-        return self._process.stdout.read()
+        later = self._later_output = []
+        self._listener = threading.Thread(target=later.extend, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
 
     def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
@@ -89,6 +108,8 @@ class ServerProcess:
             if self._process.poll() is None:
                 self._process.kill()
             self._process.wait()
+            if self._listener is not None:
+                self._listener.join()
             assert self._process.stdout is not None
             self._process.stdout.close()
 

@@ -13,23 +13,46 @@ from projections.room_versions import SUPPORTED, RoomVersion
 
 V11 = SUPPORTED["11"]
 
-KEPT_CONTENT = {
+POWER_LEVELS = {
+    "ban",
+    "events",
+    "events_default",
+    "kick",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+}
+SINCE_6 = {
+    "m.room.create": {"creator"},
+    "m.room.history_visibility": {"history_visibility"},
+    "m.room.join_rules": {"join_rule"},
+    "m.room.member": {"membership"},
+    "m.room.power_levels": POWER_LEVELS,
+}
+SINCE_8 = SINCE_6 | {"m.room.join_rules": {"join_rule", "allow"}}
+SINCE_9 = SINCE_8 | {"m.room.member": {"membership", "join_authorised_via_users_server"}}
+SINCE_11 = {
     "m.room.history_visibility": {"history_visibility"},
     "m.room.join_rules": {"join_rule", "allow"},
     "m.room.member": {"membership", "join_authorised_via_users_server", "third_party_invite"},
-    "m.room.power_levels": {
-        "ban",
-        "events",
-        "events_default",
-        "invite",
-        "kick",
-        "redact",
-        "state_default",
-        "users",
-        "users_default",
-    },
+    "m.room.power_levels": POWER_LEVELS | {"invite"},
     "m.room.redaction": {"redacts"},
 }
+KEPT_CONTENT = {
+    "6": SINCE_6,
+    "7": SINCE_6,
+    "8": SINCE_8,
+    "9": SINCE_9,
+    "10": SINCE_9,
+    "11": SINCE_11,
+    "12": SINCE_11,
+}
+"""By room version and event type; but for the create event of 11 and 12, which keeps everything."""
+
+TYPES = sorted({*SINCE_6, *SINCE_11})
+KEYS = sorted(set().union(*SINCE_6.values(), *SINCE_11.values()))
+
 KEPT_FIELDS = {
     "event_id",
     "type",
@@ -44,18 +67,17 @@ KEPT_FIELDS = {
     "auth_events",
     "origin_server_ts",
 }
-
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 contents = st.dictionaries(
-    st.sampled_from(sorted(set().union(*KEPT_CONTENT.values()))) | st.text(max_size=5),
+    st.sampled_from(KEYS) | st.text(max_size=5),
     json_values,
     max_size=8,
 )
-types = st.sampled_from([*KEPT_CONTENT, "m.room.create", "m.room.message", "m.room.name", "m.room.aliases"])
+types = st.sampled_from([*TYPES, "m.room.message", "m.room.name", "m.room.aliases"])
 events = st.builds(
     lambda fields, event_type, content: {**fields, "type": event_type, "content": content},
     st.dictionaries(
@@ -71,24 +93,37 @@ def event(event_type: str, content: dict[str, Any], **fields: Any) -> dict[str, 
     return {"type": event_type, "sender": "@alice:example.org", "content": content, **fields}
 
 
-@pytest.mark.parametrize("event_type", KEPT_CONTENT)
-def test_keeps_the_listed_keys_of_content_and_no_other(event_type: str) -> None:
-    kept: dict[str, Any] = {key: {"signed": key} for key in KEPT_CONTENT[event_type]}
-    content = kept | {"reason": "spam", "displayname": "Alice", "notifications": {"room": 0}}
-    assert prune(event(event_type, content), V11)["content"] == kept
+every_version = pytest.mark.parametrize("version", SUPPORTED.values(), ids=lambda version: version.name)
 
 
 @pytest.mark.parametrize(
+    ("name", "event_type"), [(name, event_type) for name in SUPPORTED for event_type in KEPT_CONTENT[name]]
+)
+def test_keeps_the_listed_keys_of_content_and_no_other(name: str, event_type: str) -> None:
+    content = {key: {"signed": key} for key in [*KEYS, "reason", "displayname", "notifications"]}
+    kept = {key: {"signed": key} for key in KEPT_CONTENT[name][event_type]}
+    assert prune(event(event_type, content), SUPPORTED[name])["content"] == kept
+
+
+@every_version
+@pytest.mark.parametrize(
     "event_type", ["m.room.message", "m.room.topic", "m.room.aliases", "org.example.own"]
 )
-def test_keeps_nothing_of_other_contents(event_type: str) -> None:
-    everything = {key: 1 for keys in KEPT_CONTENT.values() for key in keys}
-    assert prune(event(event_type, everything), V11)["content"] == {}
+def test_keeps_nothing_of_other_contents(event_type: str, version: RoomVersion) -> None:
+    everything = dict.fromkeys([*KEYS, "aliases", "topic"], 1)
+    assert prune(event(event_type, everything), version)["content"] == {}
 
 
-def test_keeps_all_of_a_create_event() -> None:
-    content = {"room_version": "11", "type": "m.space", "org.example.own": {"a": [1]}}
-    assert prune(event("m.room.create", content), V11)["content"] == content
+@pytest.mark.parametrize("name", ["6", "7", "8", "9", "10"])
+def test_keeps_nothing_of_what_a_redaction_says(name: str) -> None:
+    redaction = event("m.room.redaction", {"redacts": "$event", "reason": "spam"}, redacts="$event")
+    assert prune(redaction, SUPPORTED[name]) == event("m.room.redaction", {})
+
+
+@pytest.mark.parametrize("name", ["11", "12"])
+def test_keeps_all_of_a_create_event(name: str) -> None:
+    content = {"room_version": name, "type": "m.space", "org.example.own": {"a": [1]}}
+    assert prune(event("m.room.create", content), SUPPORTED[name])["content"] == content
 
 
 def test_keeps_only_the_signed_part_of_a_third_party_invite() -> None:
@@ -101,15 +136,24 @@ def test_drops_a_third_party_invite_that_is_no_object() -> None:
     assert prune(event("m.room.member", {"third_party_invite": "signed"}), V11)["content"] == {}
 
 
-def test_keeps_the_listed_top_level_keys_and_no_other() -> None:
+@pytest.mark.parametrize("name", ["11", "12"])
+def test_keeps_the_listed_top_level_keys_and_no_other(name: str) -> None:
     fields: dict[str, Any] = dict.fromkeys(KEPT_FIELDS, "kept")
     others = dict.fromkeys(["unsigned", "redacts", "origin", "membership", "prev_state", "age"], "dropped")
-    pruned = prune({**others, **fields, "content": {}}, V11)
+    pruned = prune({**others, **fields, "content": {}}, SUPPORTED[name])
     assert pruned == {**fields, "content": {}}
 
 
-def test_lacks_what_the_event_lacks() -> None:
-    assert prune(event("m.room.message", {}), V11) == event("m.room.message", {})
+@pytest.mark.parametrize("name", ["6", "7", "8", "9", "10"])
+def test_keeps_three_more_top_level_keys_until_10(name: str) -> None:
+    kept: dict[str, Any] = dict.fromkeys([*KEPT_FIELDS, "origin", "membership", "prev_state"], "kept")
+    pruned = prune({"unsigned": {}, "redacts": "$event", "age": 1, **kept, "content": {}}, SUPPORTED[name])
+    assert pruned == {**kept, "content": {}}
+
+
+@every_version
+def test_lacks_what_the_event_lacks(version: RoomVersion) -> None:
+    assert prune(event("m.room.message", {}), version) == event("m.room.message", {})
 
 
 @given(events, versions)

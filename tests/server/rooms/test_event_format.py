@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.pruning import prune_stored
-from projections.room_versions import SUPPORTED
+from projections.room_versions import SUPPORTED, RoomVersion
 from server.errors import ErrorCode, MatrixError
 from server.rooms.event_format import EVENT_BYTES_MAX, seal_event
 
@@ -26,6 +26,7 @@ json_values = st.recursive(
     max_leaves=10,
 )
 contents = st.dictionaries(st.text(max_size=8), json_values, max_size=5)
+versions = st.sampled_from(list(SUPPORTED.values()))
 
 
 def draft(event_type: str = "m.room.message", content: Any = None, **fields: Any) -> dict[str, Any]:
@@ -92,25 +93,39 @@ def test_content_hash_is_that_of_the_published_vector(vector: dict[str, Any], co
     assert json.loads(bytes(stored))["hashes"] == {"sha256": content_hash}
 
 
-@given(contents)
-def test_message_id_is_the_hash_of_the_event_without_content(content: dict[str, Any]) -> None:
+@given(contents, versions)
+def test_message_id_is_the_hash_of_the_event_without_content(
+    content: dict[str, Any], version: RoomVersion
+) -> None:
     unsealed = draft("m.room.message", content)
     pruned = {**unsealed, "hashes": {"sha256": digest_of(unsealed)}, "content": {}}
-    assert seal_event(unsealed, V11).event_id == id_of(pruned)
+    assert seal_event(unsealed, version).event_id == id_of(pruned)
 
 
-@given(contents)
-def test_create_event_id_is_the_hash_of_all_of_it(content: dict[str, Any]) -> None:
+@given(contents, st.sampled_from([SUPPORTED["11"], SUPPORTED["12"]]))
+def test_create_event_id_is_the_hash_of_all_of_it(content: dict[str, Any], version: RoomVersion) -> None:
     unsealed = draft("m.room.create", content, state_key="")
-    assert seal_event(unsealed, V11).event_id == id_of(
+    assert seal_event(unsealed, version).event_id == id_of(
         {**unsealed, "hashes": {"sha256": digest_of(unsealed)}}
     )
 
 
-@given(contents, st.sampled_from(["m.room.message", "m.room.member", "m.room.power_levels", "m.room.create"]))
-def test_id_survives_a_redaction(content: dict[str, Any], event_type: str) -> None:
-    sealed = seal_event(draft(event_type, content), V11)
-    assert id_of(json.loads(prune_stored(bytes(sealed.stored), V11))) == sealed.event_id
+def test_create_event_has_an_id_without_a_room_id() -> None:
+    unsealed = draft("m.room.create", {"room_version": "12"}, state_key="")
+    del unsealed["room_id"]
+    assert seal_event(unsealed, SUPPORTED["12"]).event_id == id_of(
+        {**unsealed, "hashes": {"sha256": digest_of(unsealed)}}
+    )
+
+
+@given(
+    contents,
+    st.sampled_from(["m.room.message", "m.room.member", "m.room.power_levels", "m.room.create"]),
+    versions,
+)
+def test_id_survives_a_redaction(content: dict[str, Any], event_type: str, version: RoomVersion) -> None:
+    sealed = seal_event(draft(event_type, content), version)
+    assert id_of(json.loads(prune_stored(bytes(sealed.stored), version))) == sealed.event_id
 
 
 @given(contents)
@@ -129,6 +144,25 @@ def test_id_commits_to_the_content(one: dict[str, Any], other: dict[str, Any]) -
 @given(contents)
 def test_id_is_url_safe(content: dict[str, Any]) -> None:
     assert EVENT_ID.fullmatch(seal_event(draft(content=content), V11).event_id)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "kept", "first"),
+    [
+        ("m.room.create", "org.example.own", "11"),
+        ("m.room.join_rules", "allow", "8"),
+        ("m.room.member", "join_authorised_via_users_server", "9"),
+        ("m.room.power_levels", "invite", "11"),
+        ("m.room.redaction", "redacts", "11"),
+    ],
+)
+def test_ids_part_where_a_redaction_keeps_more(event_type: str, kept: str, first: str) -> None:
+    unsealed = draft(event_type, {kept: 1}, state_key="")
+    names = list(SUPPORTED)
+    ids = [seal_event(unsealed, version).event_id for version in SUPPORTED.values()]
+    parting = names.index(first)
+    assert ids == [ids[0]] * parting + [ids[-1]] * (len(names) - parting)
+    assert ids[0] != ids[-1]
 
 
 def test_ids_are_the_same_for_ever() -> None:

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from projections.events import event_from
-from server.rooms.power_levels import PowerLevels
+from projections.events import Event, event_from
+from projections.room_versions import SUPPORTED, RoomVersion
+from server.rooms.power_levels import ABOVE_ALL, PowerLevels, creators_of
 
-ALICE, BOB = "@alice:example.org", "@bob:example.org"
+ALICE, BOB, CAROL = "@alice:example.org", "@bob:example.org", "@carol:example.org"
+V11, V12 = SUPPORTED["11"], SUPPORTED["12"]
 CREATE = event_from(
     {
         "type": "m.room.create",
@@ -15,16 +17,28 @@ CREATE = event_from(
         "room_id": "!room:example.org",
         "origin_server_ts": 1,
         "state_key": "",
-        "content": {"room_version": "11"},
+        "content": {"creator": ALICE, "additional_creators": [BOB]},
     }
+)
+
+every_version = pytest.mark.parametrize("version", SUPPORTED.values(), ids=lambda version: version.name)
+until_11 = pytest.mark.parametrize(
+    "version",
+    [version for version in SUPPORTED.values() if not version.creators_outrank_all],
+    ids=lambda version: version.name,
+)
+with_text = pytest.mark.parametrize(
+    "version",
+    [version for version in SUPPORTED.values() if version.levels_may_be_text],
+    ids=lambda version: version.name,
 )
 
 NO_LEVELS = [None, "50", 50.0, True, [50], {"level": 50}]
 """What may stand where a level is expected and is none."""
 
 
-def levels(content: dict[str, Any] | None) -> PowerLevels:
-    return PowerLevels(content, CREATE)
+def levels(content: dict[str, Any] | None, version: RoomVersion = V11, create: Event = CREATE) -> PowerLevels:
+    return PowerLevels(content, create, version)
 
 
 def singles(known: PowerLevels) -> dict[str, int]:
@@ -36,13 +50,16 @@ def singles(known: PowerLevels) -> dict[str, int]:
         "notifications_room": known.notifications_room,
         "state": known.to_send("org.example.own", is_state=True),
         "message": known.to_send("org.example.own", is_state=False),
-        "user": known.of(BOB),
+        "user": known.of(CAROL),
     }
 
 
+@every_version
 @pytest.mark.parametrize("content", [None, {}], ids=["no event", "empty event"])
-def test_defaults_are_the_same_without_keys_and_without_event(content: dict[str, Any] | None) -> None:
-    assert singles(levels(content)) == {
+def test_defaults_are_the_same_without_keys_and_without_event(
+    content: dict[str, Any] | None, version: RoomVersion
+) -> None:
+    assert singles(levels(content, version)) == {
         "ban": 50,
         "kick": 50,
         "redact": 50,
@@ -54,12 +71,87 @@ def test_defaults_are_the_same_without_keys_and_without_event(content: dict[str,
     }
 
 
-def test_creator_has_100_without_event() -> None:
-    assert levels(None).of(ALICE) == 100
+@until_11
+def test_creator_has_100_without_event(version: RoomVersion) -> None:
+    known = levels(None, version)
+    assert (known.of(ALICE), known.of(BOB)) == (100, 0)
 
 
-def test_creator_has_what_the_event_says() -> None:
-    assert levels({"users": {BOB: 100}}).of(ALICE) == 0
+@until_11
+def test_creator_has_what_the_event_says(version: RoomVersion) -> None:
+    known = levels({"users": {BOB: 100}}, version)
+    assert (known.of(ALICE), known.of(BOB)) == (0, 100)
+
+
+@pytest.mark.parametrize("content", [None, {}, {"users": {ALICE: 0, BOB: 0}, "users_default": -1}])
+def test_creators_outrank_all_whatever_the_event_says(content: dict[str, Any] | None) -> None:
+    known = levels(content, V12)
+    assert (known.of(ALICE), known.of(BOB)) == (ABOVE_ALL, ABOVE_ALL)
+
+
+def test_no_level_reaches_the_creators() -> None:
+    known = levels({"users": {CAROL: 2**53 - 1}}, V12)
+    assert known.of(CAROL) < known.of(ALICE)
+
+
+def test_creators_outrank_all_without_any_additional_one() -> None:
+    alone = event_from(
+        {"type": "m.room.create", "sender": ALICE, "origin_server_ts": 1, "state_key": "", "content": {}}
+    )
+    assert creators_of(alone, V12) == (ALICE,)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("100", 100),
+        ("000100", 100),
+        ("+100", 100),
+        ("-100", -100),
+        (" 100 ", 100),
+        ("\t -0100", -100),
+        ("0", 0),
+        ("9007199254740991", 2**53 - 1),
+        ("0" * 5000 + "7", 7),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+@with_text
+def test_text_is_read_as_the_integer_it_spells(text: str, level: int, version: RoomVersion) -> None:
+    content = {"users": {CAROL: text}, "events": {"m.room.name": text}, "notifications": {"room": text}}
+    known = levels({**content, "ban": text}, version)
+    found = [
+        known.of(CAROL),
+        known.to_send("m.room.name", is_state=True),
+        known.notifications_room,
+        known.ban,
+    ]
+    assert found == [level] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "+",
+        "ten",
+        "1.0",
+        "1e2",
+        "1_000",
+        "0x10",
+        "- 1",
+        "--1",
+        "1 0",
+        "٥",
+        "9007199254740992",
+        "9" * 9000,
+    ],
+    ids=lambda text: text[:20],
+)
+@with_text
+def test_text_that_spells_no_integer_counts_as_missing(text: str, version: RoomVersion) -> None:
+    assert levels({"users": {CAROL: text}, "users_default": 7}, version).of(CAROL) == 7
 
 
 def test_every_value_can_be_set() -> None:
@@ -85,9 +177,10 @@ def test_every_value_can_be_set() -> None:
     }
 
 
-def test_user_entry_beats_the_default() -> None:
-    known = levels({"users": {BOB: 0}, "users_default": 50})
-    assert (known.of(BOB), known.of(ALICE)) == (0, 50)
+@every_version
+def test_user_entry_beats_the_default(version: RoomVersion) -> None:
+    known = levels({"users": {CAROL: 0}, "users_default": 50}, version)
+    assert (known.of(CAROL), known.of("@dan:example.org")) == (0, 50)
 
 
 @pytest.mark.parametrize("is_state", [True, False])
@@ -105,7 +198,7 @@ def test_single_values_that_are_no_levels_count_as_missing(value: Any) -> None:
 @pytest.mark.parametrize("value", NO_LEVELS)
 def test_entries_that_are_no_levels_count_as_missing(value: Any) -> None:
     content = {
-        "users": {BOB: value},
+        "users": {CAROL: value},
         "events": {"org.example.own": value},
         "notifications": {"room": value},
     }

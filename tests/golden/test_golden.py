@@ -1,0 +1,119 @@
+"""What was written once is read for ever, bytes and meaning, and folds to the same views on every machine."""
+
+import asyncio
+import itertools
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from eventlog.engines import open_log
+from eventlog.envelope import NO_PREVIOUS, seal
+from projections.facts import Fact, RoomEvent, decode_entry, encode_entry
+from projections.follower import catch_up, open_views
+from projections.projection import Projection
+from projections.registry import PROJECTIONS
+from projections.room_versions import SUPPORTED
+from server.cli.ndjson import Line, decode_line, line_of
+from server.rooms.event_format import seal_event
+from tests.golden.writing import HERE, digest_of, payloads_in
+
+LOGS = sorted(HERE.glob("*.ndjson"))
+
+
+def name_of(value: Path | Projection) -> str:
+    return value.stem if isinstance(value, Path) else value.name
+
+
+every_log = pytest.mark.parametrize("file", LOGS, ids=name_of)
+every_ndjson = pytest.mark.parametrize(
+    "ndjson", [file.read_bytes() for file in LOGS], ids=[*map(name_of, LOGS)]
+)
+
+
+def lines_of(file: Path) -> list[Line]:
+    return [decode_line(line) for line in file.read_bytes().splitlines()]
+
+
+def facts_in(file: Path) -> list[Fact]:
+    return [fact for line in lines_of(file) for fact in decode_entry(bytes(line.facts))]
+
+
+def test_there_is_a_golden_log() -> None:
+    assert LOGS
+
+
+@every_log
+def test_digests_and_chain_hold(file: Path) -> None:
+    previous = NO_PREVIOUS
+    for position, line in enumerate(lines_of(file), 1):
+        payload = bytes(line.facts)
+        _, previous = seal(position, payload, previous)
+        assert (line.position, line.digest) == (position, sha256(payload).hexdigest())
+        assert line.chain == previous.hex()
+
+
+@every_ndjson
+@pytest.mark.anyio
+async def test_log_made_of_it_is_the_same_log(ndjson: bytes) -> None:
+    async with open_log("memory:") as log:
+        await log.append(payloads_in(ndjson), after=0)
+        assert b"".join([line_of(entry) async for entry in log.read()]) == ndjson
+
+
+@every_log
+def test_entries_are_written_as_they_were(file: Path) -> None:
+    for line in lines_of(file):
+        payload = bytes(line.facts)
+        assert encode_entry(decode_entry(payload)) == payload
+
+
+@every_log
+def test_events_have_the_ids_and_hashes_that_they_had(file: Path) -> None:
+    """A change to canonical JSON, to pruning or to hashing would give old events other ids."""
+    versions: dict[str, str] = {}
+    for fact in facts_in(file):
+        if not isinstance(fact, RoomEvent):
+            continue
+        if fact.event.type == "m.room.create":
+            versions[fact.room_id] = fact.event.content["room_version"]
+        fields: dict[str, Any] = msgspec.json.decode(fact.stored)
+        del fields["hashes"]
+        sealed = seal_event(fields, SUPPORTED[versions[fact.room_id]])
+        assert (sealed.event_id, bytes(sealed.stored)) == (fact.event_id, bytes(fact.stored))
+
+
+@pytest.mark.parametrize(("file", "projection"), [*itertools.product(LOGS, PROJECTIONS)], ids=name_of)
+def test_views_are_what_they_were(file: Path, projection: Projection) -> None:
+    """The proof that a fold depends on the entries alone, wherever and whenever it runs.
+
+    If it fails because what a projection writes was changed on purpose: raise the projection's version, so
+    that views in use are folded anew, and have `python -m tests.golden.writing digests` write the new line.
+    """
+    lines = dict(line.split(" ", 1) for line in file.with_suffix(".digests").read_text().splitlines())
+    digest = asyncio.run(digest_of(payloads_in(file.read_bytes()), projection))
+    assert lines.get(projection.name) == f"{projection.version} {digest}"
+
+
+@every_ndjson
+@pytest.mark.anyio
+async def test_each_projection_can_be_folded_by_itself(ndjson: bytes, tmp_path: Path) -> None:
+    """As a changed one is. None reads what another writes, so that it does not matter who is further."""
+    async with open_log("memory:") as log:
+        await log.append(payloads_in(ndjson), after=0)
+        together = open_views(tmp_path / "together", identity=log.identity)
+        one_by_one = open_views(tmp_path / "one by one", identity=log.identity)
+        await catch_up(log, together)
+        for count in range(len(PROJECTIONS)):
+            await catch_up(log, one_by_one, projections=PROJECTIONS[: count + 1])
+        assert one_by_one.digest() == together.digest()
+        together.abandon()
+        one_by_one.abandon()
+
+
+def test_every_kind_of_fact_is_in_some_golden_log() -> None:
+    """A new kind needs a golden log that has it: see `writing.py`."""
+    written = {type(fact) for file in LOGS for fact in facts_in(file)}
+    assert written == set(get_args(Fact))

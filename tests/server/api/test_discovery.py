@@ -1,0 +1,32 @@
+"""What the server says that it can do."""
+
+import pytest
+
+from tests.harness.client import Client, error_of
+from tests.server.conftest import every_prefix
+
+VERSIONS = "/_matrix/client/versions"
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_the_versions_need_no_token(anybody: Client, token: str | None) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    answer = anybody.http.get(VERSIONS, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"versions", "unstable_features"}
+    assert set(answer.json()["versions"]) >= {"r0.6.1", "v1.1"}
+
+
+@every_prefix
+def test_rooms_are_made_in_the_versions_told(alice: Client) -> None:
+    told = alice.must("GET", "/capabilities")["capabilities"]["m.room_versions"]
+    assert told["default"] in told["available"]
+    for version in told["available"]:
+        assert alice.create_room(room_version=version)
+    refused = alice.call("POST", "/createRoom", {"room_version": "10000"})
+    assert error_of(refused) == (400, "M_UNSUPPORTED_ROOM_VERSION")
+
+
+@every_prefix
+def test_capabilities_are_for_users(anybody: Client) -> None:
+    assert error_of(anybody.call("GET", "/capabilities")) == (401, "M_MISSING_TOKEN")

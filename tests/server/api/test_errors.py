@@ -1,0 +1,538 @@
+"""Every answer that is no success has one form, and nothing that a client sends is the server's fault.
+
+What is tried here is tried on every route of the table that is served, so that a new one is covered by
+being there.
+"""
+
+import http.client
+import itertools
+import json
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from server.app import ROUTES
+from server.http.parsing import BODY_BYTES_MAX
+from server.http.routing import Route
+from tests.harness.client import PREFIXES, Client, error_of, path_of
+from tests.harness.server_process import ServerProcess
+from tests.server.conftest import NewUser, every_prefix
+
+requirement = pytest.mark.requirement
+
+_SECONDS_TO_ANSWER = 30
+
+MISSING = (401, "M_MISSING_TOKEN")
+UNKNOWN = (401, "M_UNKNOWN_TOKEN")
+
+OPEN_TO_ANYBODY = {
+    "GET /versions",
+    "GET /login",
+    "POST /login",
+    "GET /register",
+    "POST /register",
+    "GET /register/available",
+    "POST /refresh",
+    "POST /tokenrefresh",
+    "GET /directory/room/{room_alias}",
+    "GET /directory/list/room/{room_id}",
+    "GET /publicRooms",
+}
+"""Operations that need no token, or do without one where something else proves who asks."""
+
+SEGMENTS = (
+    "%00",
+    "%FF",
+    "%ED%A0%80",
+    "%zz",
+    "%2F",
+    "%252F",
+    "%2E%2E",
+    "..",
+    "%20",
+    "%F0%9F%90%88",
+    "%E2%80%AE",
+    "x" * 300,
+    "%F0%9F%90%88" * 255,
+    "0",
+    "%40",
+    "%21",
+    "%23:",
+    "%24",
+    "@a:b",
+    "",
+)
+"""In the place of a parameter of the path, as they stand on the wire."""
+
+BODIES = (
+    b"",
+    b"{",
+    b"{}",
+    b"[]",
+    b"[{}]",
+    b"null",
+    b"0",
+    b"true",
+    b'"text"',
+    b"\xff\xfe",
+    b"\x00",
+    b'{"a": NaN}',
+    b'{"a": -Infinity}',
+    b'{"a": 1e999}',
+    b'{"a": 1.5}',
+    b'{"a": ' + b"9" * 5_000 + b"}",
+    b'{"a": 1, "a": 2}',
+    b'{"a": "\\ud800"}',
+    b'{"\\udfff": 1}',
+    b"[" * 100_000,
+    b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    b'{"a":' * 90 + b"1" + b"}" * 90,
+    b'{"a": "' + b"x" * BODY_BYTES_MAX + b'"}',
+    b'{"' + b"k" * 70_000 + b'": 1}',
+)
+
+VALUES: tuple[Any, ...] = (
+    None,
+    1,
+    -1,
+    2**53,
+    2**70,
+    1.5,
+    True,
+    "",
+    "x",
+    "\0",
+    "\u202e\U0001f408",
+    "x" * 70_000,
+    [],
+    [None],
+    [[]],
+    [{"type": 1}],
+    {},
+    {"a": None},
+    {"type": [], "user": {}, "limit": "x"},
+)
+"""In the place of a field of a body, most of them of the wrong type."""
+
+FIELDS_OF_CONTENT = ("body", "m.relates_to", "membership", "msgtype", "reason", "redacts")
+"""Of bodies that are taken as they are, in which something is looked for nevertheless."""
+
+QUERIES = (
+    "at",
+    "archived",
+    "dir",
+    "event_id",
+    "filter",
+    "format",
+    "from",
+    "full_state",
+    "kind",
+    "limit",
+    "membership",
+    "not_membership",
+    "room_id",
+    "server",
+    "set_presence",
+    "since",
+    "timeout",
+    "to",
+    "ts",
+    "use_state_after",
+    "user_id",
+    "username",
+    "via",
+)
+
+QUERY_VALUES = ("", "x", "-1", "1.5", "9" * 30, "true", "%00", "%FF", "{", "[]", '{"room":1}', "%F0%9F%90%88")
+
+VALUES_OF_A_FIELD = 6
+"""Tried on one field of one route; the next takes the next ones, so that all are tried on the whole."""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Wire:
+    """Sends paths and bodies as they are, which well-behaved clients refuse to do."""
+
+    def __init__(self, address: str) -> None:
+        host, port = urlsplit(address).hostname, urlsplit(address).port
+        assert host is not None
+        assert port is not None
+        self._place = (host, port)
+        self._socket = socket.create_connection(self._place, _SECONDS_TO_ANSWER)
+
+    def ask(self, method: str, target: str, body: bytes = b"", token: str | None = None) -> Answer:
+        head = [f"{method} {target} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        if token is not None:
+            head.append(f"Authorization: Bearer {token}")
+        # A server that has read enough need not wait for the rest; what it says is there nevertheless.
+        with suppress(ConnectionError):
+            self._socket.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        answer = http.client.HTTPResponse(self._socket, method=method)
+        answer.begin()
+        received = Answer(answer.status, answer.headers, answer.read())
+        if answer.will_close:
+            self.close()
+            self._socket = socket.create_connection(self._place, _SECONDS_TO_ANSWER)
+        return received
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def check(answer: Answer, request: str) -> None:
+    """No fault of the server's; and if it is a refusal, one of the form that all have."""
+    assert answer.status < 500, (request, answer.status, answer.body[:300])
+    assert answer.headers["Access-Control-Allow-Origin"] == "*", request
+    assert answer.headers["Content-Type"] == "application/json", request
+    told = json.loads(answer.body)
+    if answer.status >= 400 and not (answer.status == 401 and "flows" in told):
+        assert isinstance(told["errcode"], str), request
+        assert told["errcode"].startswith("M_"), request
+        assert isinstance(told["error"], str), request
+        assert told["error"], request
+
+
+@pytest.fixture(scope="module")
+def wire(server: ServerProcess) -> Iterator[Wire]:
+    wire = Wire(server.address)
+    yield wire
+    wire.close()
+
+
+Victim = Callable[[], tuple[Client, str]]
+
+
+@pytest.fixture(scope="module")
+def victim(http: httpx.Client) -> Victim:
+    """Somebody with a room, on whom everything is tried; another one once they are logged out."""
+    numbers = itertools.count(1)
+    current: list[tuple[Client, str]] = []
+
+    def find() -> tuple[Client, str]:
+        if not current or current[0][0].call("GET", "/account/whoami").status_code != 200:
+            client = Client("", http=http).register(f"victim{next(numbers)}")
+            current[:] = [(client, client.create_room())]
+        return current[0]
+
+    return find
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def filled(route: Route, client: Client, room: str, **replaced: str) -> str:
+    """A path of this route in which everything is as it should be, but for what is replaced."""
+    event_type = "com.example.own"
+    values = {
+        "room_id": quote(room),
+        "room_id_or_alias": quote(room),
+        "event_type": event_type,
+        "event_id": "$unheard-of",
+        "txn_id": "1",
+        "state_key": "key",
+        "user_id": quote(client.user_id),
+        "device_id": client.device_id,
+        "room_alias": quote("#a:localhost"),
+    } | replaced
+    path = re.sub(r"{(\w+)}", lambda found: values.get(found[1], "1"), route.path)
+    return route.prefixes[-1] + path
+
+
+def parameters(route: Route) -> list[str]:
+    return re.findall(r"{(\w+)}", route.path)
+
+
+def fields_of(route: Route) -> list[str]:
+    """What its handler may look for in a body: the fields of all structs that its module knows."""
+    known = vars(sys.modules[route.endpoint.__module__]).values()
+    structs = [one for one in known if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    return sorted(
+        {*FIELDS_OF_CONTENT, *(name for struct in structs for name in struct.__struct_encode_fields__)}
+    )
+
+
+WITH_BODY = [route for route in ROUTES if route.method != "GET"]
+
+every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)
+
+
+@every_route
+@requirement("R01", "S09", "V07")
+def test_no_path_is_the_servers_fault(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    for parameter in parameters(route):
+        for segment in SEGMENTS:
+            target = filled(route, client, room, **{parameter: segment})
+            check(wire.ask(route.method, target, b"{}", client.token), f"{route.method} {target}")
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=name_of)
+@requirement("R01", "S05")
+def test_no_body_is_the_servers_fault(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    target = filled(route, client, room)
+    for body in BODIES:
+        check(wire.ask(route.method, target, body, client.token), f"{route.method} {target} {body[:50]!r}")
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=name_of)
+@requirement("R01")
+def test_no_field_is_the_servers_fault(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    target, values = filled(route, client, room), itertools.cycle(VALUES)
+    for _ in range(WITH_BODY.index(route)):
+        next(values)
+    for field in fields_of(route):
+        for value in itertools.islice(values, VALUES_OF_A_FIELD):
+            body = json.dumps({field: value}).encode()
+            check(
+                wire.ask(route.method, target, body, client.token), f"{route.method} {target} {body[:50]!r}"
+            )
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "GET"], ids=name_of)
+@requirement("R01", "R06")
+def test_no_query_is_the_servers_fault(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    shift = ROUTES.index(route)
+    pairs = [
+        f"{name}={quote(QUERY_VALUES[(number + shift) % len(QUERY_VALUES)], safe='%')}"
+        for number, name in enumerate(QUERIES)
+    ]
+    for query in (*pairs, "&&&&", "=", "%FF=%FF", "a=%zz", "&".join(pairs), "dir=b&limit=1&limit=x"):
+        target = filled(route, client, room) + "?" + query
+        check(wire.ask(route.method, target, token=client.token), f"{route.method} {target}")
+
+
+CREATE_ROOM = next(route for route in ROUTES if route.path == "/createRoom")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "creation_content",
+        "initial_state",
+        "invite",
+        "is_direct",
+        "name",
+        "power_level_content_override",
+        "preset",
+        "room_alias_name",
+        "room_version",
+        "topic",
+        "visibility",
+    ],
+)
+@requirement("M08", "R01")
+def test_no_new_room_is_the_servers_fault(wire: Wire, victim: Victim, field: str) -> None:
+    client, room = victim()
+    for value in VALUES:
+        body = json.dumps({field: value}).encode()
+        answer = wire.ask("POST", filled(CREATE_ROOM, client, room), body, client.token)
+        check(answer, f"createRoom {body[:50]!r}")
+
+
+STATE_OF_MEANING = {
+    "m.room.aliases": ["aliases"],
+    "m.room.avatar": ["url"],
+    "m.room.canonical_alias": ["alias", "alt_aliases"],
+    "m.room.encryption": ["algorithm"],
+    "m.room.guest_access": ["guest_access"],
+    "m.room.history_visibility": ["history_visibility"],
+    "m.room.join_rules": ["join_rule", "allow"],
+    "m.room.name": ["name"],
+    "m.room.power_levels": [
+        "ban",
+        "events",
+        "invite",
+        "kick",
+        "notifications",
+        "redact",
+        "users",
+        "users_default",
+    ],
+    "m.room.redaction": ["redacts"],
+    "m.room.server_acl": ["allow", "deny", "allow_ip_literals"],
+    "m.room.third_party_invite": ["display_name", "public_key", "public_keys"],
+    "m.room.tombstone": ["body", "replacement_room"],
+    "m.room.topic": ["topic"],
+}
+"""State in which the server or a client may look for something, and where."""
+
+READS = (
+    "/sync",
+    "/initialSync",
+    "/joined_rooms",
+    "/publicRooms",
+    "/rooms/{room}/state",
+    "/rooms/{room}/members",
+    "/rooms/{room}/joined_members",
+    "/rooms/{room}/messages?dir=b",
+    "/rooms/{room}/initialSync",
+    "/rooms/{room}/aliases",
+)
+
+
+@pytest.mark.parametrize("event_type", STATE_OF_MEANING)
+@requirement("S06", "R01")
+def test_no_state_makes_a_room_unreadable(
+    wire: Wire, new_user: NewUser, bob: Client, event_type: str
+) -> None:
+    """Whatever stands where something is looked for: rooms go on, for who wrote it and for others."""
+    writer = new_user()
+    for value in VALUES:
+        initial = [{"type": event_type, "content": dict.fromkeys(STATE_OF_MEANING[event_type], value)}]
+        created = writer.call("POST", "/createRoom", {"initial_state": initial, "invite": [bob.user_id]})
+        room = created.json().get("room_id") or writer.create_room()
+        for field in STATE_OF_MEANING[event_type]:
+            path = path_of("rooms", room, "state", event_type, "")
+            assert writer.call("PUT", path, {field: value}).status_code < 500
+        writer.call("POST", path_of("rooms", room, "invite"), {"user_id": bob.user_id})
+        for call in ("join", "leave"):
+            assert bob.call("POST", path_of("rooms", room, call), {}).status_code < 500
+        for read in READS:
+            target = writer.prefix + read.format(room=quote(room))
+            check(wire.ask("GET", target, token=writer.token), f"{read} {event_type} {value!r:.50}")
+        writer.leave(room)
+
+
+@every_route
+@requirement("A03", "R01")
+def test_the_token_is_asked_for_first(wire: Wire, victim: Victim, route: Route) -> None:
+    """Before the body is looked at, and whatever it is."""
+    client, room = victim()
+    answers = [
+        wire.ask(route.method, filled(route, client, room), b"{", token) for token in (None, "unheard-of")
+    ]
+    told = [(answer.status, json.loads(answer.body).get("errcode")) for answer in answers]
+    assert (told == [MISSING, UNKNOWN]) == (name_of(route) not in OPEN_TO_ANYBODY)
+
+
+@every_route
+@requirement("E03", "E13", "E14", "R01")
+def test_a_wrong_method_is_told(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    target = filled(route, client, room)
+    for method in ("PATCH", "TRACE"):
+        answer = wire.ask(method, target, b"{}", client.token)
+        assert (answer.status, json.loads(answer.body)["errcode"]) == (405, "M_UNRECOGNIZED")
+        assert route.method in answer.headers["Allow"].split(", ")
+        check(answer, target)
+
+
+@every_route
+def test_a_browser_may_ask_anything(wire: Wire, victim: Victim, route: Route) -> None:
+    client, room = victim()
+    answer = wire.ask("OPTIONS", filled(route, client, room))
+    assert (answer.status, answer.body) == (204, b"")
+    assert route.method in answer.headers["Access-Control-Allow-Methods"].split(", ")
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"].split(", ")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "//",
+        "/_matrix",
+        "/_matrix/client",
+        "/_matrix/client/",
+        "/_matrix/client/v3",
+        "/_matrix/client/v3/",
+        "/_matrix/client/v3/nothing/here",
+        "/_matrix/client/v3/sync/",
+        "/_matrix/client/v3/sync/more",
+        "/_matrix/client/v3//sync",
+        "/_matrix/client/V3/sync",
+        "/_matrix/client/v4/sync",
+        "/_matrix/client/api/v1/rooms/!a:b/state/type/key/more",
+        "/_matrix/federation/v1/version",
+        "/favicon.ico",
+        "/x" * 4_000,
+    ],
+)
+@requirement("E04", "R01")
+def test_an_unknown_path_is_told(wire: Wire, target: str) -> None:
+    for method in ("GET", "PUT"):
+        answer = wire.ask(method, target)
+        check(answer, target)
+        assert (answer.status, json.loads(answer.body)["errcode"]) == (404, "M_UNRECOGNIZED")
+    assert wire.ask("OPTIONS", target).status == 204
+
+
+@every_prefix
+@requirement("S09")
+def test_an_empty_segment_shifts_nothing(alice: Client, wire: Wire, room: str) -> None:
+    """An event type that is missing is not made up for by what stands behind it."""
+    before = alice.messages(room)["chunk"][0]["event_id"]
+    for rest in ("send//1", "send/m.room.message/", "state//", "redact//1", "send//"):
+        answer = wire.ask("PUT", f"{alice.prefix}/rooms/{quote(room)}/{rest}", b"{}", alice.token)
+        assert answer.status in (400, 404), rest
+        check(answer, rest)
+    assert alice.messages(room)["chunk"][0]["event_id"] == before
+
+
+@every_prefix
+@requirement("R01")
+def test_a_body_too_large_is_cut_off_while_it_comes(alice: Client, server: ServerProcess, room: str) -> None:
+    """The answer is there although the body has no end, and the connection is not read any further."""
+    connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=30)
+    connection.putrequest("PUT", alice.prefix + path_of("rooms", room, "send", "com.example.own", "1"))
+    connection.putheader("Authorization", f"Bearer {alice.token}")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    piece = b"x" * (BODY_BYTES_MAX // 4)
+    for _ in range(5):  # the last is one too many
+        connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["errcode"]) == (413, "M_TOO_LARGE")
+    assert answer.headers["Connection"] == "close"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    connection.close()
+
+
+@every_prefix
+@requirement("R01")
+def test_a_body_said_to_be_too_large_is_not_waited_for(
+    alice: Client, server: ServerProcess, room: str
+) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=30)
+    connection.putrequest("PUT", alice.prefix + path_of("rooms", room, "send", "com.example.own", "1"))
+    connection.putheader("Authorization", f"Bearer {alice.token}")
+    connection.putheader("Content-Length", str(BODY_BYTES_MAX + 1))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["errcode"]) == (413, "M_TOO_LARGE")
+    connection.close()
+
+
+@requirement("R03")
+def test_errors_say_what_is_wrong(alice: Client, room: str) -> None:
+    """The words are for people; they name the thing, and hold nothing that nobody should read."""
+    answer = alice.call(
+        "PUT", path_of("rooms", room, "state", "m.room.member", "nobody"), {"membership": "join"}
+    )
+    assert error_of(answer) == (400, "M_INVALID_PARAM")
+    assert "'nobody' is not a user id" in answer.json()["error"]
+    assert str(alice.token) not in answer.text
+
+
+def test_every_route_has_a_prefix_of_today_or_then() -> None:
+    """A check of this table: `filled` takes the last prefix, which must be one that clients use."""
+    assert all(route.prefixes[-1].startswith("/_matrix") for route in ROUTES)
+    assert set(PREFIXES) <= {prefix for route in ROUTES for prefix in route.prefixes}

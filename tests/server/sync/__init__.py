@@ -1,0 +1,1 @@
+"""Following along: tokens, filters, who is woken, and what an answer costs."""
