@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from projections.identifiers import is_server_name
+from projections.room_versions import DEFAULT, SUPPORTED
 
 Switch: TypeAlias = Literal["on", "off"]
 Registration: TypeAlias = Literal["open", "closed"]
@@ -35,6 +36,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     registration: Registration = "open"
     """May anybody make an account? Unless set: open on a loopback address, closed elsewhere."""
     rate_limits: Switch = "on"
+    default_room_version: str = DEFAULT
+    """Of rooms whose creators ask for none."""
     query_tokens: Switch = "on"
     """Is `?access_token=` heard under the modern prefixes too, as it always is under the first one?"""
 
@@ -181,6 +184,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "server_name": _server_name,
     "registration": _one_of("open", "closed"),
     "rate_limits": _one_of("on", "off"),
+    "default_room_version": _one_of(*SUPPORTED),
     "query_tokens": _one_of("on", "off"),
 }
 """What makes a value of a setting's text; raises `ValueError` with the end of a sentence about it."""

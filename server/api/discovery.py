@@ -6,8 +6,9 @@ Where: client-server API, "API Versions", "Capabilities negotiation".
 from starlette.requests import Request
 from starlette.responses import Response
 
-from projections.room_versions import DEFAULT, SUPPORTED
+from projections.room_versions import SUPPORTED
 from server.http.answers import answer
+from server.http.context import context
 from server.http.identity import authenticate
 from server.http.routing import CLIENT, UNVERSIONED, Route
 
@@ -27,7 +28,10 @@ async def capabilities(request: Request) -> Response:
     return answer(
         {
             "capabilities": {
-                "m.room_versions": {"default": DEFAULT, "available": dict.fromkeys(SUPPORTED, "stable")},
+                "m.room_versions": {
+                    "default": context(request).config.default_room_version,
+                    "available": dict.fromkeys(SUPPORTED, "stable"),
+                },
                 "m.change_password": {"enabled": True},
                 "m.set_displayname": off,
                 "m.set_avatar_url": off,

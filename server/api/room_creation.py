@@ -20,7 +20,8 @@ async def create_room(request: Request) -> Response:
     check_rate(request, "send", session.user_id)
     body = await parse(request, RoomRequest, empty_is_object=True)
     decide_once = once(decide_room, session.user_id, transaction_of(request, session))
-    room_id = await context(request).writer.decide(decide_once, CreateRoom(session, body))
+    arguments = CreateRoom(session, body, context(request).config.default_room_version)
+    room_id = await context(request).writer.decide(decide_once, arguments)
     return answer({"room_id": room_id})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from projections import memberships, state, timeline
+from projections import memberships, state
 from projections.facts import end_of
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer

@@ -30,6 +30,9 @@ def serve(
         Setting, typer.Option(help="open or closed: may anybody register? Unless set: open on loopback.")
     ] = None,
     rate_limits: Annotated[Setting, typer.Option(help="on or off; on unless set.")] = None,
+    default_room_version: Annotated[
+        Setting, typer.Option(help="Of rooms whose creators ask for none; 12 unless set.")
+    ] = None,
     query_tokens: Annotated[
         Setting, typer.Option(help="on or off: is ?access_token= heard under /v3 too? on unless set.")
     ] = None,
@@ -53,6 +56,7 @@ def serve(
             "server_name": server_name,
             "registration": registration,
             "rate_limits": rate_limits,
+            "default_room_version": default_room_version,
             "query_tokens": query_tokens,
         }
         raise typer.Exit(_serve(load(options, os.environ, config)))

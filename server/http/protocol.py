@@ -8,6 +8,7 @@ Most requests never notice it. It steps in where no application is asked:
   the pieces of a body, the requests that are sent ahead.
 * An offer to go on in another protocol (WebSocket, HTTP/2 without TLS) is passed over. By itself llhttp
   takes a request with such an offer for the last one of the connection, and drops its body.
+* When the server stops, it waits for its own answers, and not for the rest of a request, which gets a 503.
 * There is no access log: uvicorn's has the query string in it, and thereby access tokens.
 
 Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
@@ -40,6 +41,7 @@ def _refusal(status: int, kind: ErrorCode, message: str) -> Response:
 _MALFORMED = _refusal(400, ErrorCode.UNKNOWN, "This is not a valid HTTP/1.1 request.")
 _URL_TOO_LONG = _refusal(414, ErrorCode.TOO_LARGE, f"The URL is longer than {URL_BYTES_MAX} bytes.")
 _HEAD_TOO_LARGE = _refusal(431, ErrorCode.TOO_LARGE, f"The headers are larger than {HEAD_BYTES_MAX} bytes.")
+_STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
 _unavailable: Any = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server has too much to do.")))
 
@@ -115,6 +117,15 @@ class MatrixProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self.unfinished_bytes = 0
         super().on_body(body)
+
+    def shutdown(self) -> None:
+        """The server stops: what is being answered is answered, what has not come whole is not waited for."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        is_coming = cycle is not None and cycle.more_body and not cycle.response_complete
+        if is_coming and not self.pipeline:
+            self._refuse(_STOPPING)
+        else:
+            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, _unavailable if app is service_unavailable else app)

@@ -45,7 +45,7 @@ class CurrentState(Protocol):
 def authorise(event: Event, state: CurrentState, version: RoomVersion) -> None:
     """Return if the event may be added to the room, raise `Refused` if not.
 
-    The first rule that decides, decides. A message asks `state` for three events and costs 2.6 µs
+    The first rule that decides, decides. A message asks `state` for three events and costs 2.8 µs
     besides.
     """
     if event.type == "m.room.create":

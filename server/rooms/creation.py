@@ -43,7 +43,7 @@ class RoomRequest(msgspec.Struct, frozen=True):
 
     preset: str | None = None
     visibility: str = "private"
-    room_version: str = DEFAULT
+    room_version: str | None = None
     room_alias_name: str | None = None
     name: str | None = None
     topic: str | None = None
@@ -58,16 +58,17 @@ class RoomRequest(msgspec.Struct, frozen=True):
 class CreateRoom(msgspec.Struct, frozen=True):
     session: Session
     request: RoomRequest
+    default_version: str = DEFAULT
+    """Of a room whose creator asks for none."""
 
 
 def create_room(turn: Turn, arguments: CreateRoom) -> Decided[str]:
     """Answers the room id."""
     request, creator = arguments.request, arguments.session.user_id
-    version = room_version(request.room_version)
+    asked = request.room_version or arguments.default_version
+    version = room_version(asked)
     if version is None:
-        raise MatrixError(
-            ErrorCode.UNSUPPORTED_ROOM_VERSION, f"Room version {request.room_version} is not supported here."
-        )
+        raise MatrixError(ErrorCode.UNSUPPORTED_ROOM_VERSION, f"Room version {asked} is not supported here.")
     preset = _preset_of(request)
     if len(request.initial_state) + len(request.invite) > STATE_EVENTS_MAX:
         raise MatrixError(ErrorCode.TOO_LARGE, f"A room begins with at most {STATE_EVENTS_MAX} events.")

@@ -114,7 +114,10 @@ def test_all_faults_are_reported_at_once(file: Path) -> None:
 def test_an_unknown_key_like_no_other_lists_them_all(file: Path) -> None:
     file.write_text("quux = 1")
     [fault] = faults_of({}, {}, file)
-    assert fault.endswith("there are host, port, data, server_name, registration, rate_limits, query_tokens")
+    assert fault.endswith(
+        "there are host, port, data, server_name, registration, rate_limits, "
+        "default_room_version, query_tokens"
+    )
 
 
 def test_an_overridden_wrong_value_is_refused() -> None:

@@ -1,8 +1,11 @@
 """What the server says that it can do."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.harness.client import Client, error_of
+from tests.harness.client import Client, error_of, path_of
+from tests.harness.server_process import serving
 from tests.server.conftest import every_prefix
 
 VERSIONS = "/_matrix/client/versions"
@@ -30,3 +33,11 @@ def test_rooms_are_made_in_the_versions_told(alice: Client) -> None:
 @every_prefix
 def test_capabilities_are_for_users(anybody: Client) -> None:
     assert error_of(anybody.call("GET", "/capabilities")) == (401, "M_MISSING_TOKEN")
+
+
+def test_the_operator_chooses_the_default_version(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--default-room-version", "11") as server:
+        alice = server.client().register("alice")
+        told = alice.must("GET", "/capabilities")["capabilities"]["m.room_versions"]["default"]
+        made = alice.must("GET", path_of("rooms", alice.create_room(), "state", "m.room.create"))
+    assert (told, made["room_version"]) == ("11", "11")
