@@ -8,16 +8,20 @@ Most requests never notice it. It steps in where no application is asked:
   the pieces of a body, the requests that are sent ahead.
 * An offer to go on in another protocol (WebSocket, HTTP/2 without TLS) is passed over. By itself llhttp
   takes a request with such an offer for the last one of the connection, and drops its body.
-* When the server stops, it waits for its own answers, and not for the rest of a request, which gets a 503.
+* When the server stops, it waits for its own answers for a while, and not at all for the rest of a request;
+  what it gives up on is answered 503.
 * There is no access log: uvicorn's has the query string in it, and thereby access tokens.
 
 Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
 """
 
+import asyncio
+from functools import partial
 from typing import Any, cast
 
 import httptools
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -43,7 +47,20 @@ _URL_TOO_LONG = _refusal(414, ErrorCode.TOO_LARGE, f"The URL is longer than {URL
 _HEAD_TOO_LARGE = _refusal(431, ErrorCode.TOO_LARGE, f"The headers are larger than {HEAD_BYTES_MAX} bytes.")
 _STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
+_stopping = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server is stopping.")))
 _unavailable: Any = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server has too much to do.")))
+
+
+async def _until_stopped(
+    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """uvicorn cancels what takes too long when it stops, and would answer that with an error of its own."""
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError:
+        if cycle.response_started:
+            raise
+        await _stopping(scope, receive, send)
 
 
 class _OverLimit(Exception):
@@ -128,7 +145,8 @@ class MatrixProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, _unavailable if app is service_unavailable else app)
+        app = _unavailable if app is service_unavailable else app
+        super()._start_asgi_task(cycle, partial(_until_stopped, app, cycle))
 
     def _refuse(self, refusal: Response) -> None:
         """Take nothing more from this connection, and say why if the client can make sense of it.

@@ -26,32 +26,29 @@ contents: st.SearchStrategy[Content] = st.dictionaries(
 )
 message_types = st.sampled_from(
     [
-        "m.room.message",
-        "m.room.message",
+        *["m.room.message"] * 3,
         "org.example.own",
         "m.room.topic",
         "m.room.redaction",
         "m.room.create",
+        "m.room.member",
     ]
 )
 people = st.integers(0, 9)
 devices = st.sampled_from(DEVICES)
 transaction_ids = st.sampled_from([None, "1", "2", "3"])
 
-_settings: st.SearchStrategy[tuple[str, str, Content]] = st.one_of(
-    st.tuples(
-        st.just("m.room.join_rules"),
-        st.just(""),
-        st.sampled_from(["public", "public", "invite", "knock", "private", None]).map(
-            lambda rule: {} if rule is None else {"join_rule": rule, "since": 1}
-        ),
-    ),
-    st.tuples(
-        st.just("m.room.history_visibility"),
-        st.just(""),
-        st.sampled_from(["world_readable", "shared", "invited", "joined", "nobody"]).map(
-            lambda setting: {"history_visibility": setting}
-        ),
+join_rules: st.SearchStrategy[Content] = st.sampled_from(
+    [{"join_rule": rule, "since": 1} for rule in ("public", "public", "invite", "knock", "knock", "private")]
+    + [{}]
+)
+_settings: st.SearchStrategy[tuple[str, str, Content]] = st.tuples(
+    st.just("m.room.join_rules"), st.just(""), join_rules
+) | st.tuples(
+    st.just("m.room.history_visibility"),
+    st.just(""),
+    st.sampled_from(["world_readable", "shared", "invited", "joined", "nobody"]).map(
+        lambda setting: {"history_visibility": setting}
     ),
 )
 _own_state: st.SearchStrategy[tuple[str, str, Content]] = st.tuples(
@@ -59,14 +56,14 @@ _own_state: st.SearchStrategy[tuple[str, str, Content]] = st.tuples(
     st.sampled_from(["", "", "", "key", "@alice:localhost"]),
     contents,
 )
-_memberships: st.SearchStrategy[tuple[str, str, Content]] = st.tuples(
-    st.just("m.room.member"),
-    st.sampled_from([*(f"@{localpart}:localhost" for localpart in LOCALPARTS), "nobody"]),
-    st.sampled_from(["join", "invite", "leave", "ban", "knock", "knock", "other", None]).map(
-        lambda membership: {"membership": membership, "displayname": "A"}
-    ),
+member_contents: st.SearchStrategy[Content] = st.sampled_from(
+    [{"membership": name, "reason": 1} for name in ("join", "leave", "knock", "knock", "ban", "invite")]
+    + [{"membership": "join"}, {"membership": "other"}, {"membership": None}, {}]
 )
-states = st.one_of(_settings, _own_state, _memberships)
+_unusual_member: st.SearchStrategy[tuple[str, str, Content]] = st.tuples(
+    st.just("m.room.member"), st.just("nobody"), member_contents
+)
+states = st.one_of(_settings, _own_state, _own_state, _unusual_member)
 """(type, state key, content) of a state event."""
 
 presets = st.sampled_from([None, "private_chat", "trusted_private_chat", "public_chat", "public_chat"])

@@ -105,7 +105,7 @@ class Model:
         if target["sender"] != sender and level_of(room, sender) < single_level(room, "redact"):
             raise Refused("M_FORBIDDEN")
         add(room, redaction)
-        prune(target)
+        prune(target, redaction)
         return self._remember(transaction, redaction)
 
     def set_state(
@@ -235,7 +235,7 @@ def new_event(event_type: str, sender: str, content: Content, state_key: str | N
         "state_key": state_key,
         "content": copy.deepcopy(content),
         "event_id": None,
-        "redacted": False,
+        "redacted_by": None,
     }
 
 
@@ -248,10 +248,10 @@ def add(room: Room, event: Event) -> Event:
     return event
 
 
-def prune(event: Event) -> None:
-    if event["redacted"]:
+def prune(event: Event, redaction: Event) -> None:
+    if event["redacted_by"] is not None:
         return
-    event["redacted"] = True
+    event["redacted_by"] = redaction
     if event["type"] != "m.room.create":
         kept = KEPT_IN_REDACTED.get(event["type"], ())
         event["content"] = {key: value for key, value in event["content"].items() if key in kept}

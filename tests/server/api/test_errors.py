@@ -24,7 +24,7 @@ from server.http.parsing import BODY_BYTES_MAX
 from server.http.routing import Route
 from tests.harness.client import PREFIXES, Client, error_of, path_of
 from tests.harness.server_process import ServerProcess
-from tests.server.conftest import NewUser, every_prefix
+from tests.server.conftest import every_prefix
 
 requirement = pytest.mark.requirement
 
@@ -389,11 +389,9 @@ READS = (
 
 @pytest.mark.parametrize("event_type", STATE_OF_MEANING)
 @requirement("S06", "R01")
-def test_no_state_makes_a_room_unreadable(
-    wire: Wire, new_user: NewUser, bob: Client, event_type: str
-) -> None:
+def test_no_state_makes_a_room_unreadable(wire: Wire, victim: Victim, bob: Client, event_type: str) -> None:
     """Whatever stands where something is looked for: rooms go on, for who wrote it and for others."""
-    writer = new_user()
+    writer, _ = victim()
     for value in VALUES:
         initial = [{"type": event_type, "content": dict.fromkeys(STATE_OF_MEANING[event_type], value)}]
         created = writer.call("POST", "/createRoom", {"initial_state": initial, "invite": [bob.user_id]})

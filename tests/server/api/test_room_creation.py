@@ -140,7 +140,7 @@ def test_power_levels_are_laid_over(alice: Client) -> None:
 @every_prefix
 @requirement("M08", "M04")
 def test_guests_are_invited_from_the_start(alice: Client, bob: Client) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     room = alice.create_room(invite=[bob.user_id], is_direct=True)
     member = state_of(alice, room)["m.room.member", bob.user_id]
     assert member == {"membership": "invite", "is_direct": True}
@@ -162,7 +162,7 @@ def test_a_room_gets_its_alias(alice: Client) -> None:
 def test_a_taken_alias_makes_no_room(alice: Client) -> None:
     localpart = f"taken{next(_numbers)}"
     alice.create_room(room_alias_name=localpart)
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     answer = alice.call("POST", "/createRoom", {"room_alias_name": localpart})
     assert error_of(answer) == (400, "M_ROOM_IN_USE")
     assert alice.sync(since=since)["next_batch"] == since
@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[object, tuple[int, str]]] = {
 @requirement("M08", "R03", "V07")
 def test_a_refused_room_is_not_there_at_all(alice: Client, case: str) -> None:
     body, error = REFUSED[case]
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     assert error_of(alice.call("POST", "/createRoom", body)) == error
     assert alice.sync(since=since)["next_batch"] == since
 

@@ -323,7 +323,8 @@ def test_anothers_membership_is_checked_as_by_its_call(
     assert put(alice, carol.user_id, "invite") == (200, "")
     assert put(alice, carol.user_id, "ban") == (200, "")
     assert put(carol, carol.user_id, "join") == (403, "M_FORBIDDEN")
-    for unknown in ("guest", "", None, 1, [], {"join": True}):
+    unknown_ones: tuple[Any, ...] = ("guest", "", None, 1, [], {"join": True})
+    for unknown in unknown_ones:
         assert put(alice, bob.user_id, unknown) == (400, "M_BAD_JSON")
 
 

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.client import Client, error_of, path_of, texts
+from tests.harness.client import Client, Json, error_of, path_of, texts
 from tests.server.conftest import NewUser, every_prefix
-
-Json = Any
 
 
 def only(room_id: str, **timeline: object) -> str:
@@ -124,7 +122,7 @@ def test_state_is_as_it_was_before_the_timeline(alice: Client, room: str) -> Non
 @every_prefix
 def test_only_news_is_told(alice: Client, room: str) -> None:
     other = alice.create_room()
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     said = alice.say(room, "news")
     answer = alice.sync(since=since)
     assert list(answer["rooms"]["join"]) == [room]
@@ -137,7 +135,7 @@ def test_only_news_is_told(alice: Client, room: str) -> None:
 
 @every_prefix
 def test_an_answer_without_news_goes_on(alice: Client, room: str) -> None:
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     for _ in range(2):
         empty = alice.sync(since=since)
         assert not any(empty["rooms"].values())
@@ -148,14 +146,14 @@ def test_an_answer_without_news_goes_on(alice: Client, room: str) -> None:
 
 def test_the_same_token_tells_the_same(alice: Client, room: str) -> None:
     """An answer may be lost on its way, and is asked for again."""
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     alice.say(room, "hello")
     first, again = (joined(alice, room, since=since) for _ in range(2))
     assert ids(first["timeline"]["events"]) == ids(again["timeline"]["events"])
 
 
 def test_the_state_of_a_gap_is_told(alice: Client, room: str) -> None:
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     alice.set_state(room, "m.room.topic", {"topic": "first"})
     second = alice.set_state(room, "m.room.topic", {"topic": "second"})
     named = alice.set_state(room, "m.room.name", {"name": "named"})
@@ -166,7 +164,7 @@ def test_the_state_of_a_gap_is_told(alice: Client, room: str) -> None:
 
 
 def test_a_gap_ends_where_the_last_answer_did(alice: Client, room: str) -> None:
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     said = [alice.say(room, str(number)) for number in range(9)]
     timeline = joined(alice, room, since=since, filter=only(room, limit=2))["timeline"]
     gap = alice.messages(room, from_=timeline["prev_batch"], to=since, limit=100)
@@ -228,7 +226,7 @@ def test_a_room_newly_joined_is_told_like_a_first_one(alice: Client, bob: Client
     room = alice.create_room(preset="public_chat")
     for number in range(5):
         alice.say(room, str(number))
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     bob.join(room)
     section = joined(bob, room, since=since, filter=only(room, limit=3))
     timeline = section["timeline"]
@@ -244,7 +242,7 @@ def test_a_newcomer_hears_no_more_than_may_be_seen(alice: Client, bob: Client) -
     room = alice.create_room(preset="public_chat")
     alice.set_state(room, "m.room.history_visibility", {"history_visibility": "joined"})
     alice.say(room, "among us")
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     bob.join(room)
     alice.say(room, "welcome")
     assert texts(joined(bob, room, since=since)["timeline"]["events"]) == ["welcome"]
@@ -252,7 +250,7 @@ def test_a_newcomer_hears_no_more_than_may_be_seen(alice: Client, bob: Client) -
 
 @every_prefix
 def test_an_invitation_is_told_once(alice: Client, bob: Client, room: str) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     alice.invite(room, bob.user_id)
     told = bob.sync(since=since)
     assert list(told["rooms"]["invite"]) == [room]
@@ -269,7 +267,7 @@ def test_an_invitation_is_told_once(alice: Client, bob: Client, room: str) -> No
 
 @every_prefix
 def test_an_accepted_invitation_is_a_joined_room(alice: Client, bob: Client, room: str) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     alice.invite(room, bob.user_id)
     bob.join(room)
     told = bob.sync(since=since)["rooms"]
@@ -282,7 +280,7 @@ def test_an_invitation_that_ended_is_told_as_left_once(
     alice: Client, bob: Client, room: str, how: str
 ) -> None:
     alice.invite(room, bob.user_id)
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     if how == "refused":
         bob.leave(room)
     else:
@@ -304,7 +302,7 @@ def test_an_invitation_that_ended_is_told_as_left_once(
 def test_a_room_is_told_as_left_once_and_up_to_the_leave(
     alice: Client, bob: Client, shared_room: str, how: str
 ) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     alice.say(shared_room, "before")
     if how == "left":
         bob.leave(shared_room)
@@ -323,7 +321,7 @@ def test_a_room_is_told_as_left_once_and_up_to_the_leave(
 
 def test_a_left_room_is_told_again_when_joined(alice: Client, bob: Client, shared_room: str) -> None:
     bob.leave(shared_room)
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     alice.say(shared_room, "meanwhile")
     bob.join(shared_room)
     section = joined(bob, shared_room, since=since)
@@ -332,7 +330,7 @@ def test_a_left_room_is_told_again_when_joined(alice: Client, bob: Client, share
 
 
 def test_who_left_and_came_back_lost_nothing(alice: Client, bob: Client, shared_room: str) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     alice.say(shared_room, "before")
     bob.leave(shared_room)
     alice.say(shared_room, "meanwhile")
@@ -345,7 +343,7 @@ def test_who_left_and_came_back_lost_nothing(alice: Client, bob: Client, shared_
 @every_prefix
 def test_full_state_tells_all_state_at_once(alice: Client, bob: Client, shared_room: str) -> None:
     quiet = bob.create_room()
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     said = alice.say(shared_room, "news")
     answer = bob.sync(since=since, full_state="true", timeout=30_000)["rooms"]["join"]
     news, no_news = answer[shared_room], answer[quiet]
@@ -357,7 +355,7 @@ def test_full_state_tells_all_state_at_once(alice: Client, bob: Client, shared_r
 
 @every_prefix
 def test_an_event_ends_the_waiting(alice: Client, bob: Client, shared_room: str) -> None:
-    since = bob.sync()["next_batch"]
+    since = bob.now()
     waiting = bob.begin("/sync", since=since, timeout=30_000)
     assert not waiting.done()
     said = alice.say(shared_room, "news")
@@ -370,7 +368,7 @@ def test_ones_own_membership_ends_the_waiting(alice: Client, bob: Client, room: 
     public = alice.create_room(preset="public_chat")
     if news == "kicked":
         bob.join(public)
-    waiting = bob.begin("/sync", since=bob.sync()["next_batch"], timeout=30_000)
+    waiting = bob.begin("/sync", since=bob.now(), timeout=30_000)
     if news == "invited":
         alice.invite(room, bob.user_id)
     elif news == "joined elsewhere":
@@ -390,13 +388,13 @@ def test_a_room_just_joined_is_waited_for_too(alice: Client, bob: Client) -> Non
     room = alice.create_room(preset="public_chat")
     bob.sync()
     bob.join(room)
-    waiting = bob.begin("/sync", since=bob.sync()["next_batch"], timeout=30_000)
+    waiting = bob.begin("/sync", since=bob.now(), timeout=30_000)
     alice.say(room, "news")
     assert texts(waiting.result(10).json()["rooms"]["join"][room]["timeline"]["events"]) == ["news"]
 
 
 def test_what_is_not_for_one_does_not_end_the_waiting(alice: Client, bob: Client, room: str) -> None:
-    waiting = bob.begin("/sync", since=bob.sync()["next_batch"], timeout=300)
+    waiting = bob.begin("/sync", since=bob.now(), timeout=300)
     alice.say(room, "among ourselves")
     answer = waiting.result(10).json()
     assert not any(answer["rooms"].values())
@@ -405,7 +403,7 @@ def test_what_is_not_for_one_does_not_end_the_waiting(alice: Client, bob: Client
 
 def test_what_is_filtered_out_does_not_end_the_waiting(alice: Client, bob: Client, shared_room: str) -> None:
     wanted = only(shared_room, types=["com.example.wanted"])
-    waiting = bob.begin("/sync", since=bob.sync()["next_batch"], timeout=30_000, filter=wanted)
+    waiting = bob.begin("/sync", since=bob.now(), timeout=30_000, filter=wanted)
     alice.say(shared_room, "unwanted")
     assert not waiting.done()
     event_id = alice.send(shared_room, {}, event_type="com.example.wanted")
@@ -415,7 +413,7 @@ def test_what_is_filtered_out_does_not_end_the_waiting(alice: Client, bob: Clien
 
 @every_prefix
 def test_without_news_the_time_runs_out(alice: Client) -> None:
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     begun = time.monotonic()
     empty = alice.sync(since=since, timeout=200)
     assert 0.2 <= time.monotonic() - begun < 5
@@ -424,10 +422,7 @@ def test_without_news_the_time_runs_out(alice: Client) -> None:
 
 
 def test_many_wait_for_one_event(alice: Client, bob: Client, shared_room: str) -> None:
-    polls = [
-        client.begin("/sync", since=client.sync()["next_batch"], timeout=30_000)
-        for client in (alice, bob, bob, bob)
-    ]
+    polls = [client.begin("/sync", since=client.now(), timeout=30_000) for client in (alice, bob, bob, bob)]
     said = bob.say(shared_room, "to all")
     for poll in polls:
         section = poll.result(10).json()["rooms"]["join"][shared_room]
@@ -456,7 +451,7 @@ def test_many_wait_for_one_event(alice: Client, bob: Client, shared_room: str) -
     ],
 )
 @every_prefix
-def test_a_bad_query_is_refused(alice: Client, query: dict[str, str], status: int) -> None:
+def test_a_bad_query_is_refused(alice: Client, query: dict[str, Any], status: int) -> None:
     code = {400: "M_INVALID_PARAM", 404: "M_NOT_FOUND"}[status]
     assert error_of(alice.call("GET", "/sync", **query)) == (status, code)
 
@@ -527,7 +522,7 @@ def test_the_summary_names_a_room_without_a_name(alice: Client, new_user: NewUse
 
 
 def test_the_summary_follows_the_members(alice: Client, bob: Client, shared_room: str) -> None:
-    since = alice.sync()["next_batch"]
+    since = alice.now()
     bob.leave(shared_room)
     summary = joined(alice, shared_room, since=since)["summary"]
     assert (summary["m.joined_member_count"], summary["m.heroes"]) == (1, [bob.user_id])

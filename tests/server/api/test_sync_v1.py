@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.client import V1, Client, error_of, path_of, texts
+from tests.harness.client import V1, Client, Json, error_of, path_of, texts
 from tests.server.conftest import NewUser, every_prefix
 
 requirement = pytest.mark.requirement
-
-Json = Any
 
 
 def ids(events: Iterable[Json]) -> list[str]:
@@ -97,7 +95,7 @@ def test_end_leads_on_without_a_gap(alice: Client, room: str) -> None:
 @every_prefix
 @requirement("G08")
 def test_what_came_is_told_at_once(alice: Client, room: str) -> None:
-    begin = initial_sync(alice, limit=1)["end"]
+    begin = alice.now()
     said = [alice.say(room, str(number)) for number in range(3)]
     answer = stream(alice, begin, timeout=30_000)
     assert answer["start"] == begin
@@ -109,7 +107,7 @@ def test_what_came_is_told_at_once(alice: Client, room: str) -> None:
 @every_prefix
 @requirement("G08", "G09")
 def test_what_comes_ends_the_waiting(alice: Client, bob: Client, shared_room: str) -> None:
-    begin = initial_sync(bob, limit=1)["end"]
+    begin = bob.now()
     waiting = bob.begin("/events", from_=begin, timeout=30_000)
     assert not waiting.done()
     said = alice.say(shared_room, "news")
@@ -121,7 +119,7 @@ def test_what_comes_ends_the_waiting(alice: Client, bob: Client, shared_room: st
 @every_prefix
 @requirement("G08")
 def test_without_news_the_chunk_is_empty(alice: Client, bob: Client, room: str) -> None:
-    begin, begun = initial_sync(bob, limit=1)["end"], time.monotonic()
+    begin, begun = bob.now(), time.monotonic()
     alice.say(room, "among ourselves")
     answer = stream(bob, begin, timeout=200)
     assert 0.2 <= time.monotonic() - begun < 5
@@ -132,7 +130,7 @@ def test_without_news_the_chunk_is_empty(alice: Client, bob: Client, room: str) 
 @requirement("G08", "G09")
 def test_every_event_comes_once_and_in_order(alice: Client, bob: Client, shared_room: str) -> None:
     """More than fit into one answer."""
-    token = initial_sync(bob, limit=1)["end"]
+    token = bob.now()
     said = [alice.say(shared_room, str(number)) for number in range(230)]
     heard: list[str] = []
     while chunk := (answer := stream(bob, token))["chunk"]:
@@ -145,7 +143,7 @@ def test_every_event_comes_once_and_in_order(alice: Client, bob: Client, shared_
 @requirement("G09", "M01")
 def test_the_stream_is_of_the_rooms_one_is_in(alice: Client, bob: Client) -> None:
     room = alice.create_room(preset="public_chat")
-    token = initial_sync(bob, limit=1)["end"]
+    token = bob.now()
     alice.say(room, "before")
     bob.join(room)
     alice.say(room, "while")
@@ -159,7 +157,7 @@ def test_the_stream_is_of_the_rooms_one_is_in(alice: Client, bob: Client) -> Non
 @every_prefix
 @requirement("G09")
 def test_an_invitation_comes_on_the_stream(alice: Client, bob: Client, room: str, prefix: str) -> None:
-    token = initial_sync(bob, limit=1)["end"]
+    token = bob.now()
     alice.invite(room, bob.user_id)
     alice.say(room, "not for guests")
     [event] = stream(bob, token)["chunk"]
@@ -182,13 +180,13 @@ def test_without_a_token_the_stream_begins_now(alice: Client, room: str) -> None
 )
 @every_prefix
 @requirement("R06")
-def test_a_bad_query_is_refused(alice: Client, query: dict[str, str]) -> None:
+def test_a_bad_query_is_refused(alice: Client, query: dict[str, Any]) -> None:
     assert error_of(alice.call("GET", "/events", **query)) == (400, "M_INVALID_PARAM")
 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "many"}, {"archived": "maybe"}])
 @every_prefix
-def test_a_bad_beginning_is_refused(alice: Client, query: dict[str, str]) -> None:
+def test_a_bad_beginning_is_refused(alice: Client, query: dict[str, Any]) -> None:
     assert error_of(alice.call("GET", "/initialSync", **query)) == (400, "M_INVALID_PARAM")
 
 

@@ -26,8 +26,12 @@ def serving(
     *,
     protocol: type[HttpToolsProtocol] = MatrixProtocol,
     limit_concurrency: int | None = None,
+    seconds_to_stop: int | None = None,
 ) -> Iterator[Address]:
-    """Serve until the end of the block; by then every request has been dealt with."""
+    """Serve until the end of the block; by then every request has been dealt with.
+
+    What takes longer than `seconds_to_stop` at the end is given up.
+    """
     # Listening begins here, so that a client that comes before the server is ready just waits.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
@@ -37,6 +41,7 @@ def serving(
             lifespan="off",
             log_config=None,
             limit_concurrency=limit_concurrency,
+            timeout_graceful_shutdown=seconds_to_stop,
         )
         server = uvicorn.Server(config)
         address: Address = listener.getsockname()
