@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.client import close_own_connections
+
+settings.register_profile("roomlog", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("roomlog")
+"""Of Hypothesis, as it chose by itself for here or for CI, but how long an example takes is no property."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

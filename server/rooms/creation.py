@@ -65,7 +65,7 @@ class CreateRoom(msgspec.Struct, frozen=True):
 def create_room(turn: Turn, arguments: CreateRoom) -> Decided[str]:
     """Answers the room id."""
     request, creator = arguments.request, arguments.session.user_id
-    asked = request.room_version or arguments.default_version
+    asked = arguments.default_version if request.room_version is None else request.room_version
     version = room_version(asked)
     if version is None:
         raise MatrixError(ErrorCode.UNSUPPORTED_ROOM_VERSION, f"Room version {asked} is not supported here.")

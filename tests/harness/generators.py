@@ -1,7 +1,7 @@
 """What random clients say: hypothesis strategies for requests that are mostly sensible and sometimes not."""
 
 import copy
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
@@ -36,6 +36,13 @@ message_types = st.sampled_from(
 )
 people = st.integers(0, 9)
 devices = st.sampled_from(DEVICES)
+Move: TypeAlias = tuple[str, int, int]
+"""A verb, who does it, and to whom."""
+moves: st.SearchStrategy[list[Move]] = st.lists(
+    st.tuples(st.sampled_from(["join", "leave", "knock", "invite", "kick", "ban", "unban"]), people, people),
+    min_size=1,
+    max_size=6,
+)
 transaction_ids = st.sampled_from([None, "1", "2", "3"])
 
 join_rules: st.SearchStrategy[Content] = st.sampled_from(

@@ -1,7 +1,7 @@
 """Nobody is skipped: whoever follows along sees every event once, in the order of the log.
 
 Several people talk at once in two rooms while others wait on long polls of both kinds. What the order is,
-the log itself says: the positions that /messages gives are its order.
+the log itself says.
 """
 
 import asyncio
@@ -12,7 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness.client import V1, V3, path_of
+from eventlog.engines import open_log
+from projections.facts import RoomEvent, decode_entry
+from server.config import log_url
+from tests.harness.client import V1, V3, Client, path_of
 from tests.harness.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.anyio
@@ -25,11 +28,13 @@ LARGE_TIMELINE = '{"room":{"timeline":{"limit":1000}}}'
 
 
 class Follower:
-    """What one client saw of each room."""
+    """What one client saw, answer by answer."""
 
-    def __init__(self, address: str, token: str, rooms: list[str]) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
-        self.http = httpx.AsyncClient(base_url=address, headers=headers, timeout=60)
+    def __init__(self, server: ServerProcess, client: Client, rooms: list[str]) -> None:
+        headers = {"Authorization": f"Bearer {client.token}"}
+        self.http = httpx.AsyncClient(base_url=server.address, headers=headers, timeout=60)
+        self.answers: list[list[str]] = []
+        """Event ids; of a /sync those of one room after those of another."""
         self.seen: dict[str, list[str]] = {room_id: [] for room_id in rooms}
         self.ended: set[str] = set()
 
@@ -38,6 +43,7 @@ class Follower:
             query = {"since": since, "timeout": "30000", "filter": LARGE_TIMELINE}
             answer = (await self.http.get(V3 + "/sync", params=query)).raise_for_status().json()
             since = answer["next_batch"]
+            self.answers.append([])
             for room_id, room in answer["rooms"]["join"].items():
                 assert not room["timeline"]["limited"]
                 self._see(room_id, room["timeline"]["events"])
@@ -47,18 +53,28 @@ class Follower:
             query = {"from": since, "timeout": "30000"}
             answer = (await self.http.get(V1 + "/events", params=query)).raise_for_status().json()
             since = answer["end"]
+            self.answers.append([])
             for event in answer["chunk"]:
                 self._see(event["room_id"], [event])
 
     def _see(self, room_id: str, events: list[dict[str, Any]]) -> None:
         self.seen[room_id] += [event["event_id"] for event in events]
+        self.answers[-1] += [event["event_id"] for event in events]
         if any(event["type"] == LAST for event in events):
             self.ended.add(room_id)
 
 
-async def talk(address: str, token: str, rooms: list[str], name: str) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as http:
+async def events_in_log(data: Path, *, after: str) -> list[str]:
+    """In the order of their positions; `after` is an event."""
+    async with open_log(log_url(data), read_only=True) as log:
+        entries = [decode_entry(entry.payload) async for entry in log.read()]
+    found = [fact.event_id for facts in entries for fact in facts if isinstance(fact, RoomEvent)]
+    return found[found.index(after) + 1 :]
+
+
+async def talk(server: ServerProcess, client: Client, rooms: list[str], name: str) -> None:
+    headers = {"Authorization": f"Bearer {client.token}"}
+    async with httpx.AsyncClient(base_url=server.address, headers=headers, timeout=60) as http:
         for number in range(MESSAGES_OF_EACH):
             path = path_of("rooms", rooms[number % 2], "send", "m.room.message", f"{name} {number}")
             body = {"msgtype": "m.text", "body": f"{number} of {name}"}
@@ -71,27 +87,34 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-async def test_every_follower_sees_every_event_once_in_log_order(server: ServerProcess) -> None:
+async def test_every_follower_sees_every_event_once_in_log_order(
+    server: ServerProcess, tmp_path: Path
+) -> None:
     """G08, G09."""
-    alice, address = server.client().register("alice"), server.address
+    alice, bob = server.client().register("alice"), server.client().register("bob")
     rooms = [alice.create_room(preset="public_chat"), alice.create_room(preset="public_chat")]
-    since = alice.sync()["next_batch"]
-    token = alice.token or ""
-    followers = [Follower(address, token, rooms) for _ in range(2 * FOLLOWERS_OF_EACH_KIND)]
-    following = [
-        asyncio.create_task(one.follow_sync(since) if n % 2 else one.follow_events(since))
-        for n, one in enumerate(followers)
-    ]
-    await asyncio.gather(*(talk(address, token, rooms, f"sender {n}") for n in range(SENDERS)))
+    for room_id in rooms:
+        bob.join(room_id)
+    first = alice.say(rooms[0], "From here on.")
+    since = bob.sync()["next_batch"]
+    by_sync, by_events = ([Follower(server, bob, rooms) for _ in range(FOLLOWERS_OF_EACH_KIND)] for _ in "12")
+    following = [asyncio.create_task(one.follow_sync(since)) for one in by_sync]
+    following += [asyncio.create_task(one.follow_events(since)) for one in by_events]
+    await asyncio.gather(*(talk(server, alice, rooms, f"sender {n}") for n in range(SENDERS)))
     for room_id in rooms:
         alice.send(room_id, {}, event_type=LAST)
     await asyncio.gather(*following)
-    for one in followers:
+    for one in (*by_sync, *by_events):
         await one.http.aclose()
 
+    in_log = await events_in_log(tmp_path / "data", after=first)
+    assert len(in_log) == SENDERS * MESSAGES_OF_EACH + len(rooms)
+    for one in by_events:
+        assert [event_id for answer in one.answers for event_id in answer] == in_log
+    for one in by_sync:  # each answer goes on where the last one ended
+        assert [event_id for answer in one.answers for event_id in sorted(answer, key=in_log.index)] == in_log
     for room_id in rooms:
         page = alice.messages(room_id, dir="f", from_=since, limit=1000)["chunk"]
-        in_log_order = [event["event_id"] for event in page]
-        assert len(in_log_order) == SENDERS * MESSAGES_OF_EACH // 2 + 1
-        for one in followers:
-            assert one.seen[room_id] == in_log_order
+        in_room = [event["event_id"] for event in page]
+        assert in_room == [event_id for event_id in in_log if event_id in in_room]
+        assert [one.seen[room_id] for one in by_sync] == [in_room] * FOLLOWERS_OF_EACH_KIND

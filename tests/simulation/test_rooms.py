@@ -45,7 +45,7 @@ from server.rooms.sending import SendMessage, SetState, send_message, set_state
 from server.users.registration import Register, register
 from server.writer import Decision
 from tests.harness import generators
-from tests.harness.generators import LevelChange
+from tests.harness.generators import LevelChange, Move
 from tests.harness.local_homeserver import SeededText, Ticking, fast_directory, local_homeserver
 from tests.harness.model import Content, Event, Model, Refused, Room, new_room, same
 
@@ -132,9 +132,9 @@ class RoomMachine(RuleBasedStateMachine):
             preset=preset, invite=invited, room_version="11", power_level_content_override=levels
         )
         room_id = self.make_room(alice, request)
-        self.join(room_id, bob)
+        self.move("join", room_id, bob, bob)
         if carol == "join":
-            self.join(room_id, carol_id)
+            self.move("join", room_id, carol_id, carol_id)
         elif carol == "ban":
             self.move("ban", room_id, alice, carol_id)
         return room_id
@@ -280,33 +280,22 @@ class RoomMachine(RuleBasedStateMachine):
         )
         self.ask(asked, waits=waits)
 
-    @rule(room_id=rooms, who=generators.people, waits=st.booleans())
-    def somebody_joins(self, room_id: str, who: int, waits: bool) -> None:
-        self.join(room_id, self.anybody(who), waits)
-
-    def join(self, room_id: str, sender: str, waits: bool = False) -> None:
-        def expected() -> str:
-            self.model.set_member(room_id, sender, sender, {"membership": "join"})
-            return room_id
-
-        self.ask(Asked(membership.join, Entering(session(sender), room_id), expected), waits=waits)
-
-    @rule(
-        verb=st.sampled_from(["kick", "ban", "unban", "invite"]),
-        room_id=rooms,
-        who=generators.people,
-        whom=generators.people,
-        waits=st.booleans(),
-    )
-    def somebody_moves_another(self, verb: str, room_id: str, who: int, whom: int, waits: bool) -> None:
-        self.move(verb, room_id, self.somebody_in(room_id, who), self.anybody(whom), waits)
-
-    @rule(room_id=rooms, who=generators.people, waits=st.booleans())
-    def somebody_leaves(self, room_id: str, who: int, waits: bool) -> None:
-        sender = self.somebody_in(room_id, who)
-        self.move("leave", room_id, sender, sender, waits)
+    @rule(room_id=rooms, moves=generators.moves, waits=st.booleans())
+    def people_come_and_go(self, room_id: str, moves: list[Move], waits: bool) -> None:
+        """One after the other, and all in one batch."""
+        for verb, who, whom in moves:
+            sender = self.anybody(who)
+            if verb in ("join", "leave", "knock"):
+                self.move(verb, room_id, sender, sender, waits=True)
+            else:
+                self.move(verb, room_id, self.somebody_in(room_id, who), self.anybody(whom), waits=True)
+        if not waits:
+            self.settle()
 
     def move(self, verb: str, room_id: str, sender: str, other: str, waits: bool = False) -> None:
+        if verb in ("join", "knock"):
+            self.enter(verb, room_id, sender, waits)
+            return
         decision, becomes, expected = {
             "leave": (membership.change_membership, "leave", self.model.leave),
             "invite": (membership.invite, "invite", self.model.invite),
@@ -316,6 +305,14 @@ class RoomMachine(RuleBasedStateMachine):
         }[verb]
         change = MemberChange(session(sender), room_id, other, member_content(becomes))
         self.ask(Asked(decision, change, lambda: expected(room_id, sender, other)), waits=waits)
+
+    def enter(self, verb: str, room_id: str, sender: str, waits: bool) -> None:
+        def expected() -> str:
+            self.model.set_member(room_id, sender, sender, {"membership": verb})
+            return room_id
+
+        decision = membership.join if verb == "join" else membership.knock
+        self.ask(Asked(decision, Entering(session(sender), room_id), expected), waits=waits)
 
     @rule(
         room_id=rooms,
@@ -517,7 +514,7 @@ def check_members(view: View, room_id: str, expected: dict[str, str]) -> None:
 
 TestRooms = RoomMachine.TestCase
 TestRooms.settings = settings(
-    max_examples=100,
+    max_examples=130,
     stateful_step_count=40,
     derandomize=True,
     deadline=None,
