@@ -1,5 +1,6 @@
 """What every test can count on: the event loop of the server, and `--long` for the patient forms."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,12 @@ from tests.harness.client import close_own_connections
 settings.register_profile("roomlog", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("roomlog")
 """Of Hypothesis, as it chose by itself for here or for CI, but how long an example takes is no property."""
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Who runs the tests in the background of a shell has Ctrl-C ignored, and so would every process that a
+    # test starts and then interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
