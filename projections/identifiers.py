@@ -37,15 +37,6 @@ def is_room_alias(text: str) -> bool:
     return _has_form(text, "#")
 
 
-def is_room_id(text: str) -> bool:
-    """With a server name (room versions up to 11) or without one (12)."""
-    return len(text) > 1 and text[0] == "!" and fits(text) and "\0" not in text
-
-
-def is_event_id(text: str) -> bool:
-    return len(text) > 1 and text[0] == "$" and fits(text) and "\0" not in text
-
-
 def fits(text: str) -> bool:
     """Is it short enough to be an identifier, an event type or a state key?"""
     return len(text) <= IDENTIFIER_BYTES_MAX and len(text.encode()) <= IDENTIFIER_BYTES_MAX
