@@ -214,16 +214,20 @@ def wire(server: ServerProcess) -> Iterator[Wire]:
 
 Victim = Callable[[], tuple[Client, str]]
 
+_numbers = itertools.count(1)
+"""Of victims. The server outlives this module's fixtures: a worker that takes over tests of another may come
+back to this module, and make them anew.
+"""
+
 
 @pytest.fixture(scope="module")
 def victim(http: httpx.Client) -> Victim:
     """Somebody with a room, on whom everything is tried; another one once they are logged out."""
-    numbers = itertools.count(1)
     current: list[tuple[Client, str]] = []
 
     def find() -> tuple[Client, str]:
         if not current or current[0][0].call("GET", "/account/whoami").status_code != 200:
-            client = Client("", http=http).register(f"victim{next(numbers)}")
+            client = Client("", http=http).register(f"victim{next(_numbers)}")
             current[:] = [(client, client.create_room())]
         return current[0]
 
