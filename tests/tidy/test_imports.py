@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("eventlog",),
     ("projections",),
-    ("server.errors", "server.config", "server.homeserver"),
+    ("server.errors", "server.config", "server.homeserver", "server.appservices.registration"),
     ("server.writer",),
     ("server.rooms",),
     ("server.users",),
@@ -25,6 +25,7 @@ LAYERS = (
     ("server.ephemeral",),
     ("server.media",),
     ("server.sync",),
+    ("server.appservices",),
     ("server.http",),
     ("server.api",),
     ("server.app",),
@@ -33,6 +34,7 @@ LAYERS = (
 """From the bottom: what stands in a layer may import its own layer and those before it."""
 
 CONFINED = {
+    "httpx": ("server.appservices",),
     "starlette": ("server.http", "server.api", "server.app"),
     "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.views"),
 }

@@ -1,0 +1,8 @@
+"""Application services: programs beside the server that act for users of their own and are told of events.
+
+A bridge or a bot registers by a file that the operator names at start. What follows from it:
+`registration.py` says which identifiers are whose, `delivery.py` hands over events in log order, and
+`queries.py` asks a service for users and aliases that may be its to make.
+
+Where: application service API.
+"""
