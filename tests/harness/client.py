@@ -1,7 +1,8 @@
 """A client with the verbs of the domain.
 
 The verbs set a test up: they must succeed, and say what came instead if they do not. `call` is for what a
-test is about, and hands out the answer whatever it is.
+test is about, and hands out the answer whatever it is, as long as the specification allows it: every answer
+is held against its schemas.
 """
 
 import itertools
@@ -12,6 +13,8 @@ from typing import Any, Self, TypeAlias
 from urllib.parse import quote
 
 import httpx
+
+from tests.contract.judging import faults
 
 Json: TypeAlias = Any
 """Decoded JSON of an answer; the test that reads it says what it expects."""
@@ -47,6 +50,24 @@ def texts(events: Json) -> list[str]:
     return [event["content"]["body"] for event in events if event["type"] == "m.room.message"]
 
 
+def keep_to_the_contract(http: httpx.Client) -> None:
+    """From now on, an answer over these connections that the specification does not allow fails the test.
+
+    Among them is every answer that the server failed: who wants that takes other connections.
+    """
+    hooks = http.event_hooks["response"]
+    if _must_keep_the_contract not in hooks:
+        hooks.append(_must_keep_the_contract)
+
+
+def _must_keep_the_contract(answer: httpx.Response) -> None:
+    answer.read()
+    request = answer.request
+    path = request.url.raw_path.decode()
+    found = faults(request.method, path, answer.status_code, answer.content)
+    assert not found, "\n".join(["The specification does not allow this answer:", *map(str, found)])
+
+
 _own_connections: list[httpx.Client] = []
 
 
@@ -64,6 +85,7 @@ class Client:
         if http is None:
             http = httpx.Client(base_url=address, timeout=30)
             _own_connections.append(http)
+        keep_to_the_contract(http)
         self.http = http
         self.prefix = prefix
         self.token: str | None = None
@@ -91,7 +113,7 @@ class Client:
         def ask() -> None:
             try:
                 answer.set_result(self._request("GET", path, query, extensions={"trace": trace}))
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, AssertionError) as error:
                 answer.set_exception(error)
 
         threading.Thread(target=ask, daemon=True).start()
