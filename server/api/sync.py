@@ -33,8 +33,9 @@ async def sync(request: Request) -> Response:
         use_state_after=query_boolean(request, "use_state_after", default=False),
         filter=_filter(request, session),
     )
-    found = following.sync(parts.homeserver, parts.audience, arguments)
-    return answer(await while_connected(request, found))
+    found = await while_connected(request, following.sync(parts.homeserver, parts.audience, arguments))
+    authenticate(request)  # once more: who was logged out while waiting is told nothing that came after
+    return answer(found)
 
 
 def _filter(request: Request, session: Session) -> Filter:

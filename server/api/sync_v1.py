@@ -58,8 +58,10 @@ async def events(request: Request) -> Response:
         room_id=room_id,
     )
     is_legacy = rendering(request) is Rendering.V1
-    found = legacy.events(parts.homeserver, parts.audience, arguments, is_legacy=is_legacy)
-    return answer(await while_connected(request, found))
+    waiting = legacy.events(parts.homeserver, parts.audience, arguments, is_legacy=is_legacy)
+    found = await while_connected(request, waiting)
+    authenticate(request)  # once more: who was logged out while waiting is told nothing that came after
+    return answer(found)
 
 
 async def room_initial_sync(request: Request) -> Response:

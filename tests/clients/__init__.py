@@ -1,0 +1,1 @@
+"""Stock clients, as their makers publish them, living their ordinary life against a real server."""
