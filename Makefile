@@ -12,7 +12,7 @@ TO_SERVE := .venv/.ready-to-serve
 TO_DEVELOP := .venv/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench clean
+.PHONY: help serve test check seed bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 16
@@ -27,6 +27,9 @@ check: $(TO_DEVELOP) ## format (with CI=true: only look), lint, check types
 	$(BIN)/ruff format $(FORMAT_FLAGS) .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+seed: $(TO_DEVELOP) ## print which tests show which requirement of the specification's first API
+	@$(BIN)/python -m tests.tidy.requirements
 
 bench: $(TO_DEVELOP) ## run the canonical workload and print its numbers
 	@$(BIN)/python -m bench $(BENCH_FLAGS)

@@ -51,6 +51,7 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     device_id: str
+    """For an application service that names none: NUL, which is in no device's id, and the service's id."""
     request: str
     """HTTP method and decoded path without the version prefix, so that all prefixes share one scope."""
     id: str
@@ -196,6 +197,36 @@ class RoomForgotten(_Fact, frozen=True, tag="room_forgotten"):
     room_id: str
 
 
+class ProfileChanged(_Fact, frozen=True, tag="profile_changed"):
+    """A user set a field of their profile, or took it away.
+
+    The member events that show it stand beside this fact, and in the entries after it if they are many.
+    """
+
+    user_id: str
+    field: str
+    changed_ts: int
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """JSON, with sorted keys; absent if the field was taken away, which is something else than `null`."""
+
+
+class AppserviceTransactionBegun(_Fact, frozen=True, tag="appservice_transaction_begun"):
+    """From here on an application service is sent this transaction until it acknowledges it.
+
+    It acknowledged all transactions before this one. A transaction without events is not sent: it says only
+    how far the log was looked through, as the first one of a service does.
+    """
+
+    appservice_id: str
+    number: int
+    """0, 1, 2 … for each service; the transaction's id."""
+    orders: tuple[Order, ...]
+    """The events in it, at most 100."""
+    upto: Order
+    """No event up to here is for the service, but for those in this transaction and in those before it."""
+    begun_ts: int
+
+
 Fact: TypeAlias = (
     ServerNamed
     | RoomEvent
@@ -213,6 +244,8 @@ Fact: TypeAlias = (
     | FilterStored
     | RequestAnswered
     | RoomForgotten
+    | ProfileChanged
+    | AppserviceTransactionBegun
 )
 
 _encoder = msgspec.json.Encoder()

@@ -2,10 +2,13 @@
 
 from projections import (
     accounts,
+    appservices,
     dedup,
     directory,
+    erasures,
     filters,
     memberships,
+    profiles,
     server_name,
     sessions,
     state,
@@ -23,5 +26,8 @@ PROJECTIONS = (
     directory.PROJECTION,
     server_name.PROJECTION,
     filters.PROJECTION,
+    profiles.PROJECTION,
+    erasures.PROJECTION,
     timestamps.PROJECTION,
+    appservices.PROJECTION,
 )

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import uvicorn
 
 from eventlog.engines import open_log
@@ -26,11 +27,14 @@ from projections.follower import Progress, catch_up, open_views
 from projections.server_name import server_name
 from server.api import (
     account,
+    appservices,
     devices,
     discovery,
     event_context,
     filters,
+    profiles,
     public_rooms,
+    push_rules,
     registration,
     room_creation,
     room_directory,
@@ -41,15 +45,18 @@ from server.api import (
     sync,
     sync_v1,
 )
+from server.appservices.connection import connections_to
+from server.appservices.delivery import delivering
+from server.appservices.queries import Queries
 from server.config import Config, log_url, views_path
 from server.homeserver import Homeserver
 from server.http.application import build
 from server.http.context import Context
-from server.http.limits import Limits, RateLimits
+from server.http.limits import RateLimits
 from server.http.protocol import MatrixProtocol
 from server.sync.audience import Audience
 from server.users.passwords import hash_password
-from server.users.registration import Register, register
+from server.users.registration import Register, register, register_unless_known
 from server.writer import Decided, Turn, Writer
 
 ROUTES = (
@@ -68,6 +75,9 @@ ROUTES = (
     *sync.routes,
     *sync_v1.routes,
     *filters.routes,
+    *profiles.routes,
+    *push_rules.routes,
+    *appservices.routes,
 )
 
 EXIT_LOG_FAILED = 3
@@ -105,6 +115,8 @@ async def running(config: Config, progress: Progress = lambda position, head: No
             homeserver = Homeserver(config.server_name, log, views, _now_ms, _random_text)
             writer = Writer(homeserver, head)
             await writer.decide(_name_server, config.server_name)
+            for service in config.appservices:
+                await writer.decide(register_unless_known, service.sender_localpart)
             yield Running(homeserver, writer)
             await writer.close()
         except BaseException:
@@ -122,11 +134,16 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
     Returns the exit status.
     """
     listening = _listen(config)
-    async with running(config, progress) as parts:
+    async with (
+        running(config, progress) as parts,
+        connections_to(config.appservices) as connections,
+        delivering(connections, parts.homeserver, parts.writer),
+    ):
         audience = Audience(parts.homeserver.views, parts.writer.head)
         parts.writer.listen(audience.hear)
-        limits = RateLimits(Limits(is_on=config.rate_limits == "on"))
-        context = Context(config, parts.homeserver, parts.writer, audience, limits)
+        limits = RateLimits(msgspec.structs.replace(config.rate_limit, is_on=config.rate_limits == "on"))
+        queries = Queries(connections)
+        context = Context(config, parts.homeserver, parts.writer, audience, limits, queries=queries)
         server = _Server(uvicorn_config(build(ROUTES, {"context": context})), audience, announce)
         watching = asyncio.create_task(server.stop_when(parts.writer.failed))
         # What was made up to here stays until the end; the collector need not look at it again.

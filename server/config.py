@@ -8,8 +8,9 @@ Below the command line nothing looks at the environment.
 
 import difflib
 import ipaddress
+import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +18,8 @@ import msgspec
 
 from projections.identifiers import is_server_name
 from projections.room_versions import DEFAULT, SUPPORTED
+from server.appservices.registration import AppService, RegistrationError, load_registrations
+from server.rate_limits import Limits, LimitsError, limits_from
 
 Switch: TypeAlias = Literal["on", "off"]
 Registration: TypeAlias = Literal["open", "closed"]
@@ -36,10 +39,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     registration: Registration = "open"
     """May anybody make an account? Unless set: open on a loopback address, closed elsewhere."""
     rate_limits: Switch = "on"
+    rate_limit: Limits = Limits()
+    """How often who may do what; in a file only, as tables. See `server/rate_limits.py`."""
     default_room_version: str = DEFAULT
     """Of rooms whose creators ask for none."""
     query_tokens: Switch = "on"
     """Is `?access_token=` heard under the modern prefixes too, as it always is under the first one?"""
+    appservices: tuple[AppService, ...] = ()
+    """As text: the paths of their registration files; in the environment with the system's separator."""
 
 
 class ConfigError(Exception):
@@ -66,7 +73,9 @@ def views_path(data: Path) -> Path:
 
 
 def load(
-    command_line: Mapping[str, str | None], environment: Mapping[str, str], file: Path | None = None
+    command_line: Mapping[str, str | Sequence[str] | None],
+    environment: Mapping[str, str],
+    file: Path | None = None,
 ) -> Config:
     """The configuration that the sources amount to. Raises `ConfigError` with all their faults.
 
@@ -85,6 +94,8 @@ def load(
     for name, text, where in sources:
         try:
             values[name] = _PARSERS[name](text)
+        except (RegistrationError, LimitsError) as error:
+            faults += (f"{where}: {fault}" for fault in error.faults)
         except ValueError as error:
             faults.append(f"{where}: {text!r} {error}")
     if faults:
@@ -95,8 +106,8 @@ def load(
     return config
 
 
-_Source: TypeAlias = Iterator[tuple[str, str, str]]
-"""A setting's name, its text, and where it stands."""
+_Source: TypeAlias = Iterator[tuple[str, str | Sequence[str] | Mapping[str, Any], str]]
+"""A setting's name, its text, texts or table, and where it stands."""
 
 
 def _in_file(path: Path, faults: list[str]) -> _Source:
@@ -112,6 +123,16 @@ def _in_file(path: Path, faults: list[str]) -> _Source:
         where = f"`{name}` in {path}"
         if name not in _PARSERS:
             faults.append(f"{where}: there is no such setting{_did_you_mean(name, _PARSERS)}")
+        elif name in _TABLES:
+            if isinstance(value, dict):
+                yield name, value, where
+            else:
+                faults.append(f"{where}: must be a table")
+        elif name in _LISTS:
+            if isinstance(value, list) and all(isinstance(text, str) for text in value):
+                yield name, value, where
+            else:
+                faults.append(f"{where}: must be a list of texts in quotes")
         elif isinstance(value, bool) or not isinstance(value, str | int):
             faults.append(f"{where}: must be text in quotes, or a number")
         else:
@@ -119,17 +140,20 @@ def _in_file(path: Path, faults: list[str]) -> _Source:
 
 
 def _in_environment(environment: Mapping[str, str], faults: list[str]) -> _Source:
-    names = {f"ROOMLOG_{name.upper()}": name for name in _PARSERS}
+    names = {f"ROOMLOG_{name.upper()}": name for name in _PARSERS if name not in _TABLES}
     for variable, text in environment.items():
         if variable in names:
-            yield names[variable], text, f"{variable} in the environment"
+            name = names[variable]
+            texts = [one for one in text.split(os.pathsep) if one] if name in _LISTS else text
+            yield name, texts, f"{variable} in the environment"
         elif variable.startswith("ROOMLOG_") and variable != "ROOMLOG_CONFIG":
             known = (*names, "ROOMLOG_CONFIG")
             faults.append(f"{variable} in the environment: no such setting{_did_you_mean(variable, known)}")
 
 
 def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')} on the command line"
+    option = name.removesuffix("s") if name in _LISTS else name  # which is given once for each text
+    return f"--{option.replace('_', '-')} on the command line"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -168,6 +192,10 @@ def _server_name(text: str) -> str:
     return text
 
 
+def _appservices(paths: Sequence[str]) -> tuple[AppService, ...]:
+    return load_registrations(Path(path) for path in paths)
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -177,7 +205,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "host": _host,
     "port": _port,
     "data": _path,
@@ -186,5 +214,11 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "rate_limits": _one_of("on", "off"),
     "default_room_version": _one_of(*SUPPORTED),
     "query_tokens": _one_of("on", "off"),
+    "appservices": _appservices,
+    "rate_limit": limits_from,
 }
 """What makes a value of a setting's text; raises `ValueError` with the end of a sentence about it."""
+_LISTS = ("appservices",)
+"""Settings of several texts."""
+_TABLES = ("rate_limit",)
+"""Settings that only a file can spell out."""

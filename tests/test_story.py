@@ -65,8 +65,8 @@ async def say(client: nio.AsyncClient, room_id: str, text: str) -> str:
     return event_id
 
 
+@pytest.mark.requirement("S02", "S20", "M03", "M08", "G06", "V03", "T01")
 async def test_a_stock_client_lives_here_through_a_kill_and_a_rebuild(tmp_path: Path) -> None:
-    """S02, S20, M03, M08, G06, V03, T01."""
     data = tmp_path / "data"
     with serving(data) as server:
         async with person(server, "alice") as alice, person(server, "bob") as bob:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from server.http.answers import answer
 from server.http.context import context
-from server.http.identity import authenticate
+from server.http.identity import authenticate_owner
 from server.http.interactive import PASSWORD, Authentication, proven
 from server.http.parsing import parse
 from server.http.routing import CLIENT, V2_2015, Route
@@ -31,7 +31,7 @@ class DeactivationBody(msgspec.Struct, frozen=True):
 
 async def post_password(request: Request) -> Response:
     """POST /account/password."""
-    session = authenticate(request)
+    session = authenticate_owner(request)
     body = await parse(request, PasswordBody)
     async with proven(request, body.auth, [PASSWORD], session.user_id):
         password_hash = await hash_password(checked_password(body.new_password))
@@ -42,7 +42,7 @@ async def post_password(request: Request) -> Response:
 
 async def post_deactivate(request: Request) -> Response:
     """POST /account/deactivate."""
-    session = authenticate(request)
+    session = authenticate_owner(request)
     body = await parse(request, DeactivationBody, empty_is_object=True)
     async with proven(request, body.auth, [PASSWORD], session.user_id):
         while not await context(request).writer.decide(deactivate, Deactivate(session, body.erase)):

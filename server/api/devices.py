@@ -10,12 +10,13 @@ from projections import sessions
 from projections.sessions import Device, Session
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
+from server.http.appservices import service_of
 from server.http.context import context
 from server.http.identity import authenticate
 from server.http.interactive import PASSWORD, Authentication, proven
 from server.http.parsing import parse
 from server.http.routing import CLIENT, Route
-from server.users.sessions import RemoveDevices, RenameDevice, remove_devices, rename_device
+from server.users.sessions import RemoveDevices, RenameDevice, make_device, remove_devices, rename_device
 
 
 class RenameBody(msgspec.Struct, frozen=True):
@@ -45,11 +46,14 @@ async def get_device(request: Request) -> Response:
 
 
 async def put_device(request: Request) -> Response:
-    """PUT /devices/{device_id}: give it a name."""
+    """PUT /devices/{device_id}: give it a name; a service makes devices so, and is told by a 201."""
     session = authenticate(request)
     body = await parse(request, RenameBody)
     change = RenameDevice(session, request.path_params["device_id"], body.display_name)
-    await context(request).writer.decide(rename_device, change)
+    writer = context(request).writer
+    if service_of(request) is not None:
+        return answer({}, 201 if await writer.decide(make_device, change) else 200)
+    await writer.decide(rename_device, change)
     return answer({})
 
 
@@ -70,13 +74,19 @@ async def delete_devices(request: Request) -> Response:
 async def _remove(
     request: Request, session: Session, device_ids: list[str], auth: Authentication | None
 ) -> Response:
-    async with proven(request, auth, [PASSWORD], session.user_id):
-        await context(request).writer.decide(remove_devices, RemoveDevices(session, device_ids))
+    """Needs the user's password; but not from a service, whose users have none."""
+    writer, removal = context(request).writer, RemoveDevices(session, device_ids)
+    if service_of(request) is not None:
+        await writer.decide(remove_devices, removal)
+    else:
+        async with proven(request, auth, [PASSWORD], session.user_id):
+            await writer.decide(remove_devices, removal)
     return answer({})
 
 
 def _shown(known: Device) -> dict[str, Any]:
-    return {"device_id": known.device_id, "display_name": known.display_name}
+    shown = {"device_id": known.device_id}
+    return shown if known.display_name is None else shown | {"display_name": known.display_name}
 
 
 routes = (

@@ -24,7 +24,7 @@ async def versions(_: Request) -> Response:
 async def capabilities(request: Request) -> Response:
     """GET /capabilities."""
     authenticate(request)
-    off = {"enabled": False}
+    on, off = {"enabled": True}, {"enabled": False}
     return answer(
         {
             "capabilities": {
@@ -32,9 +32,10 @@ async def capabilities(request: Request) -> Response:
                     "default": context(request).config.default_room_version,
                     "available": dict.fromkeys(SUPPORTED, "stable"),
                 },
-                "m.change_password": {"enabled": True},
-                "m.set_displayname": off,
-                "m.set_avatar_url": off,
+                "m.change_password": on,
+                "m.set_displayname": on,
+                "m.set_avatar_url": on,
+                "m.profile_fields": on,
                 "m.3pid_changes": off,
             }
         }

@@ -3,7 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.appservices.identity import check_may_make
 from server.http.answers import answer
+from server.http.appservices import service_of
 from server.http.context import context
 from server.http.identity import authenticate, check_rate
 from server.http.parsing import parse
@@ -17,11 +19,16 @@ from server.rooms.transactions import once
 async def create_room(request: Request) -> Response:
     """POST /createRoom; PUT with a transaction id."""
     session = authenticate(request)
-    check_rate(request, "send", session.user_id)
+    check_rate(request, "state", session.user_id)
     body = await parse(request, RoomRequest, empty_is_object=True)
+    parts = context(request)
+    if body.room_alias_name is not None:
+        alias = f"#{body.room_alias_name}:{parts.homeserver.server_name}"
+        check_may_make(parts.config.appservices, "aliases", alias, service_of(request))
+    await parts.queries.ensure_users(parts.homeserver, body.invite)
     decide_once = once(decide_room, session.user_id, transaction_of(request, session))
-    arguments = CreateRoom(session, body, context(request).config.default_room_version)
-    room_id = await context(request).writer.decide(decide_once, arguments)
+    arguments = CreateRoom(session, body, parts.config.default_room_version)
+    room_id = await parts.writer.decide(decide_once, arguments)
     return answer({"room_id": room_id})
 
 

@@ -5,10 +5,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projections import directory
+from server.appservices.identity import check_may_make
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
+from server.http.appservices import service_of
 from server.http.context import context
-from server.http.identity import authenticate
+from server.http.identity import authenticate, check_rate
 from server.http.parsing import parse
 from server.http.routing import CLIENT, Route
 from server.rooms.aliases import RemoveAlias, SetAlias, remove_alias, set_alias
@@ -24,15 +26,18 @@ class AliasTarget(msgspec.Struct, frozen=True):
 async def put_alias(request: Request) -> Response:
     """PUT /directory/room/{room_alias}."""
     session = authenticate(request)
+    check_rate(request, "state", session.user_id)
     body = await parse(request, AliasTarget)
-    arguments = SetAlias(session, request.path_params["room_alias"], body.room_id)
-    await context(request).writer.decide(set_alias, arguments)
+    parts, alias = context(request), request.path_params["room_alias"]
+    check_may_make(parts.config.appservices, "aliases", alias, service_of(request))
+    await parts.writer.decide(set_alias, SetAlias(session, alias, body.room_id))
     return answer({})
 
 
 async def get_alias(request: Request) -> Response:
     """GET /directory/room/{room_alias}; needs no token."""
     alias, homeserver = request.path_params["room_alias"], context(request).homeserver
+    await context(request).queries.ensure_alias(homeserver, alias)
     with homeserver.views.read() as view:
         known = directory.alias(view, alias)
     if known is None:
@@ -43,8 +48,11 @@ async def get_alias(request: Request) -> Response:
 async def delete_alias(request: Request) -> Response:
     """DELETE /directory/room/{room_alias}."""
     session = authenticate(request)
-    arguments = RemoveAlias(session, request.path_params["room_alias"])
-    await context(request).writer.decide(remove_alias, arguments)
+    check_rate(request, "state", session.user_id)
+    parts, alias, service = context(request), request.path_params["room_alias"], service_of(request)
+    check_may_make(parts.config.appservices, "aliases", alias, service)
+    arguments = RemoveAlias(session, alias, is_in_own_namespace=service is not None)
+    await parts.writer.decide(remove_alias, arguments)
     return answer({})
 
 

@@ -13,6 +13,7 @@ from projections import memberships, state
 from projections.facts import end_of
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
+from server.http.appservices import timestamp_of
 from server.http.context import context
 from server.http.identity import authenticate, check_rate
 from server.http.parsing import parse_object, query_choice, query_integer, query_text, read_body
@@ -22,6 +23,7 @@ from server.rooms.client_format import ClientFormat
 from server.rooms.membership import MEMBERSHIPS
 from server.rooms.redaction import Redact, redact
 from server.rooms.sending import SendMessage, SetState, send_message, set_state
+from server.rooms.timestamps import dated
 from server.rooms.visibility import readable_as_of, readable_until, visible_event
 from server.sync.filters import parse_event_filter
 from server.sync.pagination import LIMIT_DEFAULT, LIMIT_MAX, PageRequest, page
@@ -38,20 +40,20 @@ async def send(request: Request) -> Response:
         _check_message(content)
     transaction = transaction_of(request, session)
     arguments = SendMessage(session, path["room_id"], path["event_type"], content, transaction)
-    event_id = await context(request).writer.decide(send_message, arguments)
+    decision = dated(send_message, timestamp_of(request))
+    event_id = await context(request).writer.decide(decision, arguments)
     return answer({"event_id": event_id})
 
 
 async def put_state(request: Request) -> Response:
     """PUT /rooms/{room_id}/state/{event_type}[/[{state_key}]]."""
     session = authenticate(request)
-    check_rate(request, "send", session.user_id)
+    check_rate(request, "state", session.user_id)
     path = request.path_params
     content = parse_object(await read_body(request))
-    event_id = await context(request).writer.decide(
-        set_state,
-        SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content),
-    )
+    arguments = SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content)
+    decision = dated(set_state, timestamp_of(request))
+    event_id = await context(request).writer.decide(decision, arguments)
     return answer({"event_id": event_id})
 
 
@@ -190,11 +192,16 @@ def _check_message(content: dict[str, Any]) -> None:
         raise MatrixError(ErrorCode.BAD_JSON, "A message needs `msgtype` and `body`, both strings.")
 
 
+_PROFILE = (("displayname", "display_name", ""), ("avatar_url", "avatar_url", "mxc://"))
+"""What it is called in an event and in an answer, and what it begins with."""
+
+
 def _profile_in(content: dict[str, Any]) -> dict[str, Any]:
+    """What a member says of itself, as far as it is what it should be: nobody made sure of that."""
     return {
         shown: content[stored]
-        for stored, shown in (("displayname", "display_name"), ("avatar_url", "avatar_url"))
-        if stored in content
+        for stored, shown, beginning in _PROFILE
+        if isinstance(content.get(stored), str) and content[stored].startswith(beginning)
     }
 
 

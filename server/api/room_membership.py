@@ -17,7 +17,7 @@ from server.http.parsing import parse
 from server.http.routing import CLIENT, V1_2015, Route
 from server.http.transactions import transaction_of
 from server.rooms import membership
-from server.rooms.membership import Entering, ForgetRoom, MemberChange, member_content
+from server.rooms.membership import NO_IDENTITY_SERVER, Entering, ForgetRoom, MemberChange, member_content
 from server.rooms.transactions import once
 from server.writer import Decision
 
@@ -80,7 +80,9 @@ async def invite(request: Request) -> Response:
     session = authenticate(request)
     check_rate(request, "invite", session.user_id)
     body = await parse(request, Invitation)
-    return await _change(request, session, membership.invite, "invite", _invited(body), body.reason)
+    parts, user_id = context(request), _invited(body)
+    await parts.queries.ensure_users(parts.homeserver, [user_id])
+    return await _change(request, session, membership.invite, "invite", user_id, body.reason)
 
 
 async def kick(request: Request) -> Response:
@@ -112,13 +114,16 @@ async def joined_rooms(request: Request) -> Response:
 
 async def _enter(request: Request, session: Session, decision: Decision[Entering, str]) -> Response:
     body = await parse(request, OwnChange, empty_is_object=True)
-    arguments = Entering(session, request.path_params["room_id_or_alias"], body.reason)
+    parts, named = context(request), request.path_params["room_id_or_alias"]
+    await parts.queries.ensure_alias(parts.homeserver, named)
+    arguments = Entering(session, named, body.reason)
     decide_once = once(decision, session.user_id, transaction_of(request, session))
-    return answer({"room_id": await context(request).writer.decide(decide_once, arguments)})
+    return answer({"room_id": await parts.writer.decide(decide_once, arguments)})
 
 
 async def _change_another(request: Request, decision: Decision[MemberChange, None], becomes: str) -> Response:
     session = authenticate(request)
+    check_rate(request, "state", session.user_id)
     body = await parse(request, ChangeOfAnother)
     return await _change(request, session, decision, becomes, body.user_id, body.reason)
 
@@ -144,10 +149,7 @@ def _invited(body: Invitation) -> str:
     if body.user_id is None:
         raise MatrixError(ErrorCode.BAD_JSON, "`user_id` must be a string.")
     if any(given is not msgspec.UNSET for given in (body.medium, body.address, body.id_server)):
-        raise MatrixError(
-            ErrorCode.SERVER_NOT_TRUSTED,
-            "There is no identity server that this server trusts; invite by user id.",
-        )
+        raise MatrixError(ErrorCode.SERVER_NOT_TRUSTED, NO_IDENTITY_SERVER)
     raise MatrixError(ErrorCode.MISSING_PARAM, "The body has no `user_id`.")
 
 

@@ -22,7 +22,7 @@ class Upgrade(msgspec.Struct, frozen=True):
 async def upgrade(request: Request) -> Response:
     """POST /rooms/{room_id}/upgrade."""
     session = authenticate(request)
-    check_rate(request, "send", session.user_id)
+    check_rate(request, "state", session.user_id)
     body = await parse(request, Upgrade)
     room_id = request.path_params["room_id"]
     arguments = UpgradeRoom(session, room_id, body.new_version, body.additional_creators)

@@ -6,11 +6,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.appservices.identity import has_device, may_act_as
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
+from server.http.appservices import authenticate_service, find_service
 from server.http.context import context
-from server.http.identity import authenticate, check_rate_of_address
-from server.http.interactive import PASSWORD, check_password, named_user
+from server.http.identity import authenticate, authenticate_owner, check_rate_of_address
+from server.http.interactive import APPLICATION_SERVICE, PASSWORD, check_password, full_user_id, named_user
 from server.http.parsing import parse
 from server.http.routing import CLIENT, TODAY, V1_2015, Route
 from server.users.refreshing import Refresh, refresh, refresh_at_once
@@ -35,33 +37,54 @@ class RefreshBody(msgspec.Struct, frozen=True):
     refresh_token: str
 
 
-async def get_flows(_: Request) -> Response:
+async def get_flows(request: Request) -> Response:
     """GET /login."""
-    return answer({"flows": [{"type": PASSWORD}]})
+    types = [PASSWORD, APPLICATION_SERVICE] if context(request).config.appservices else [PASSWORD]
+    return answer({"flows": [{"type": one} for one in types]})
 
 
 async def post_login(request: Request) -> Response:
     """POST /login."""
+    find_service(request)  # which may be exempt from the limit
     check_rate_of_address(request, "login")
     body = await parse(request, LoginBody)
-    if body.type != PASSWORD:
-        raise MatrixError(ErrorCode.UNKNOWN, "The only way to log in is m.login.password.")
-    if body.password is None:
-        raise MatrixError(ErrorCode.MISSING_PARAM, "A password is needed.")
-    name = named_user(body.identifier, body.user)
-    if name is None:
-        raise MatrixError(ErrorCode.MISSING_PARAM, "The name of the user is needed.")
+    user_id, password_hash = await _proven(request, body)
     homeserver, writer = context(request).homeserver, context(request).writer
-    account = await check_password(request, name, body.password)
     tokens, session = new_session(
         homeserver.random_text,
         body.device_id,
         body.initial_device_display_name,
         is_refreshable=body.refresh_token,
     )
-    await writer.decide(log_in, LogIn(account.user_id, session, account.password_hash))
-    who = {"user_id": account.user_id, "device_id": session.device_id}
+    await writer.decide(log_in, LogIn(user_id, session, password_hash))
+    who = {"user_id": user_id, "device_id": session.device_id}
     return answer(who | {"home_server": homeserver.server_name} | tokens.shown())
+
+
+async def _proven(request: Request, body: LoginBody) -> tuple[str, str | None]:
+    """Who the client has proved to be, and the hash that its password was checked against.
+
+    A service needs no password, for any user of its namespace.
+    """
+    if body.type == APPLICATION_SERVICE:
+        service, server_name = authenticate_service(request), context(request).homeserver.server_name
+        user_id = full_user_id(_named(body), server_name)
+        if not may_act_as(service, user_id, server_name):
+            raise MatrixError(ErrorCode.EXCLUSIVE, f"{user_id} is not of this application service.")
+        return user_id, None
+    if body.type != PASSWORD:
+        raise MatrixError(ErrorCode.UNKNOWN, "The only way to log in is m.login.password.")
+    if body.password is None:
+        raise MatrixError(ErrorCode.MISSING_PARAM, "A password is needed.")
+    account = await check_password(request, _named(body), body.password)
+    return account.user_id, account.password_hash
+
+
+def _named(body: LoginBody) -> str:
+    name = named_user(body.identifier, body.user)
+    if name is None:
+        raise MatrixError(ErrorCode.MISSING_PARAM, "The name of the user is needed.")
+    return name
 
 
 async def post_refresh(request: Request) -> Response:
@@ -86,14 +109,14 @@ async def _refresh(request: Request, decision: Decision[Refresh, None]) -> Respo
 
 async def post_logout(request: Request) -> Response:
     """POST /logout; the body may be empty."""
-    session = authenticate(request)
+    session = authenticate_owner(request)
     await context(request).writer.decide(log_out, LogOut(session))
     return answer({})
 
 
 async def post_logout_all(request: Request) -> Response:
     """POST /logout/all; the body may be empty."""
-    session = authenticate(request)
+    session = authenticate_owner(request)
     await context(request).writer.decide(log_out_everywhere, LogOut(session))
     return answer({})
 
@@ -101,7 +124,8 @@ async def post_logout_all(request: Request) -> Response:
 async def whoami(request: Request) -> Response:
     """GET /account/whoami."""
     session = authenticate(request)
-    return answer({"user_id": session.user_id, "device_id": session.device_id, "is_guest": False})
+    device = {"device_id": session.device_id} if has_device(session) else {}
+    return answer({"user_id": session.user_id, **device, "is_guest": False})
 
 
 routes = (

@@ -6,20 +6,26 @@ depend on it. Where: application service API, "Registration".
 
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from projections.identifiers import is_new_localpart
+
 IdentifierKind: TypeAlias = Literal["users", "aliases", "rooms"]
+
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can carry after the word Bearer."""
 
 
 class Namespace(msgspec.Struct, frozen=True, dict=True):
     """Identifiers that a service is interested in; of an exclusive one nobody else may make any."""
 
     regex: str
+    """Has to match from the beginning of an identifier, not up to its end."""
     exclusive: bool
 
     @cached_property
@@ -51,6 +57,14 @@ class AppService(msgspec.Struct, frozen=True):
     """The user that it acts as unless it names another."""
     namespaces: Namespaces
     rate_limited: bool = False
+    """Are the users that it acts as held to the limits of others? The sender never is."""
+
+    def __repr__(self) -> str:
+        """Without the tokens, for whatever is shown or logged."""
+        return f"AppService({self.id!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id)]
 
     def sender(self, server_name: str) -> str:
         return f"@{self.sender_localpart}:{server_name}"
@@ -67,7 +81,28 @@ class AppService(msgspec.Struct, frozen=True):
 
 
 class RegistrationError(ValueError):
-    """The file is no registration; says what is wrong with it."""
+    """What is wrong with the files; nothing of it is a secret."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def load_registrations(paths: Iterable[Path]) -> tuple[AppService, ...]:
+    """All services of one server. Raises `RegistrationError` with the faults of all files at once."""
+    services: list[AppService] = []
+    faults: list[str] = []
+    for path in paths:
+        try:
+            loaded = load_registration(path)
+        except RegistrationError as error:
+            faults += error.faults
+        else:
+            faults += (f"{path}: {fault}" for fault in _clashes(loaded, services))
+            services.append(loaded)
+    if faults:
+        raise RegistrationError(faults)
+    return tuple(services)
 
 
 def load_registration(path: Path) -> AppService:
@@ -75,14 +110,14 @@ def load_registration(path: Path) -> AppService:
     try:
         found = msgspec.yaml.decode(path.read_bytes(), type=AppService)
     except OSError as error:
-        raise RegistrationError(f"{path}: cannot be read: {error.strerror}") from None
+        raise RegistrationError([f"{path}: cannot be read: {error.strerror}"]) from None
     except msgspec.ValidationError as error:
-        raise RegistrationError(f"{path}: {error}") from None
-    except msgspec.DecodeError:  # its text quotes the file, which holds tokens
-        raise RegistrationError(f"{path}: is not YAML") from None
-    for kind in ("users", "aliases", "rooms"):
-        for namespace in getattr(found.namespaces, kind):
-            _check_pattern(path, namespace)
+        raise RegistrationError([f"{path}: {error}"]) from None
+    except ValueError:  # its text may quote the file, which holds tokens
+        raise RegistrationError([f"{path}: is not YAML"]) from None
+    faults = [f"{path}: {fault}" for fault in _faults(found)]
+    if faults:
+        raise RegistrationError(faults)
     return found
 
 
@@ -95,13 +130,27 @@ def with_token(services: Iterable[AppService], token: str) -> AppService | None:
     return found
 
 
-def owner_of(services: Sequence[AppService], kind: IdentifierKind, identifier: str) -> AppService | None:
-    """The service that alone may make this identifier."""
-    return next((service for service in services if service.owns(kind, identifier)), None)
+def _faults(service: AppService) -> Iterator[str]:
+    """The ends of sentences about one file."""
+    if not service.id:
+        yield "`id` is empty"
+    if service.url is not None and not service.url.startswith(("http://", "https://")):
+        yield "`url` must be null, or begin with http:// or https://"
+    for name in ("as_token", "hs_token"):
+        if not _TOKEN.fullmatch(getattr(service, name)):
+            yield f"`{name}` must be visible ASCII characters, at least one"
+    if not is_new_localpart(service.sender_localpart):
+        yield f"{service.sender_localpart!r} is no name of a user, without @ and server name"
+    for kind in get_args(IdentifierKind):
+        for namespace in service.namespaces.of(kind):
+            try:
+                re.compile(namespace.regex)
+            except (re.error, RecursionError, OverflowError) as error:
+                yield f"{namespace.regex!r} is no regular expression: {error}"
 
 
-def _check_pattern(path: Path, namespace: Namespace) -> None:
-    try:
-        re.compile(namespace.regex)
-    except re.error as error:
-        raise RegistrationError(f"{path}: {namespace.regex!r} is no regular expression: {error}") from None
+def _clashes(loaded: AppService, others: Sequence[AppService]) -> Iterator[str]:
+    """What tells one service from another, by which each of them is known."""
+    for name in ("id", "as_token", "sender_localpart"):
+        if any(getattr(other, name) == getattr(loaded, name) for other in others):
+            yield f"has the same `{name}` as another application service"

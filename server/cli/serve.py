@@ -36,7 +36,13 @@ def serve(
     query_tokens: Annotated[
         Setting, typer.Option(help="on or off: is ?access_token= heard under /v3 too? on unless set.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any of these settings.")] = None,
+    appservice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Registration of an application service; may be repeated."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with any of these settings, and with rate limits.")
+    ] = None,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
@@ -58,6 +64,7 @@ def serve(
             "rate_limits": rate_limits,
             "default_room_version": default_room_version,
             "query_tokens": query_tokens,
+            "appservices": appservice or None,
         }
         raise typer.Exit(_serve(load(options, os.environ, config)))
 

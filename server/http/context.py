@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from server.appservices.queries import Queries
 from server.config import Config
 from server.homeserver import Homeserver
 from server.http.limits import RateLimits
@@ -22,6 +23,8 @@ class Context:
     audience: Audience
     rate_limits: RateLimits
     interactive_sessions: InteractiveSessions = field(default_factory=InteractiveSessions)
+    queries: Queries = field(default_factory=Queries)
+    """To application services."""
 
 
 def context(request: Request) -> Context:

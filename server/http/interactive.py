@@ -16,12 +16,15 @@ from projections import accounts
 from projections.accounts import Account
 from server.errors import ErrorCode, MatrixError
 from server.http.context import context
+from server.http.identity import address_of
 from server.http.routing import matched_route
 from server.users.interactive_sessions import Call, InteractiveSession
 from server.users.passwords import PASSWORD_CHARACTERS_MAX, WRONG_PASSWORD, is_password
 
 DUMMY = "m.login.dummy"
 PASSWORD = "m.login.password"
+APPLICATION_SERVICE = "m.login.application_service"
+"""No stage: a service's token is all the proof that it takes."""
 
 
 class Authentication(msgspec.Struct, frozen=True):
@@ -115,7 +118,7 @@ async def _check_own_password(request: Request, auth: Authentication, user_id: s
     assert user_id is not None
     named = named_user(auth.identifier, auth.user)
     server_name = context(request).homeserver.server_name
-    if named is not None and _full_user_id(named, server_name) != user_id:
+    if named is not None and full_user_id(named, server_name) != user_id:
         raise MatrixError(ErrorCode.FORBIDDEN, "This is another user than the one who is logged in.")
     await check_password(request, user_id, auth.password or "")
 
@@ -130,7 +133,7 @@ def named_user(identifier: dict[str, Any] | None, user: str | None) -> str | Non
     return named if isinstance(named, str) else None
 
 
-def _full_user_id(name: str, server_name: str) -> str:
+def full_user_id(name: str, server_name: str) -> str:
     return name if name.startswith("@") else f"@{name.lower()}:{server_name}"
 
 
@@ -141,14 +144,15 @@ async def check_password(request: Request, name: str, password: str) -> Account:
     the password that is wrong; LIMIT_EXCEEDED after too many failures for one user.
     """
     parts = context(request)
-    user_id = _full_user_id(name, parts.homeserver.server_name)
+    user_id = full_user_id(name, parts.homeserver.server_name)
     with parts.homeserver.views.read() as view:
         known = accounts.account(view, user_id)
     # Taken before the attempt and given back after a success: parallel guesses count like others.
-    parts.rate_limits.check("login_failures", user_id, parts.homeserver.now())
+    address = address_of(request)
+    parts.rate_limits.check_attempt(user_id, address, parts.homeserver.now())
     password_hash = known.password_hash if known is not None else ""
     matches = len(password) <= PASSWORD_CHARACTERS_MAX and await is_password(password_hash, password)
     if known is None or not matches:
         raise MatrixError(ErrorCode.FORBIDDEN, WRONG_PASSWORD)
-    parts.rate_limits.give_back("login_failures", user_id)
+    parts.rate_limits.forget_attempt(user_id, address)
     return known

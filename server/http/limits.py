@@ -12,11 +12,13 @@ Where: client-server API, "Rate limiting".
 import ipaddress
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import lru_cache
+from typing import TypeAlias
 
 from server.errors import ErrorCode, MatrixError
+from server.rate_limits import Bucket, Limit, Limits, OfUser, of_address
 
 BUCKETS_MAX = 50_000
 """For each limit; some 15 MB when it is full."""
@@ -24,33 +26,6 @@ KEY_CHARACTERS_MAX = 255
 """No user id and no address is longer; what is, shares a bucket with all that begins like it."""
 _ROUNDING = 1e-6
 """Tokens that binary fractions may lack, so that whoever waits exactly as told is let through."""
-
-Bucket: TypeAlias = Literal["send", "register", "login", "login_failures", "join", "invite"]
-
-
-@dataclass(frozen=True)
-class Limit:
-    per_second: float
-    burst: int
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Generous for people and their bots; in the way of those who guess, flood or loop."""
-
-    is_on: bool = True
-    send: Limit = Limit(per_second=50, burst=500)
-    """Messages, state and redactions of one user."""
-    register: Limit = Limit(per_second=0.5, burst=50)
-    """New accounts from one address."""
-    login: Limit = Limit(per_second=1, burst=50)
-    """Logins from one address; each costs a slow hash."""
-    login_failures: Limit = Limit(per_second=1 / 30, burst=10)
-    """Wrong passwords for one user: a thousand guesses take eight hours."""
-    join: Limit = Limit(per_second=2, burst=100)
-    """Rooms that one user joins."""
-    invite: Limit = Limit(per_second=2, burst=100)
-    """People whom one user invites."""
 
 
 @dataclass(slots=True)
@@ -61,6 +36,7 @@ class TokenBucket:
 
 
 _NO_BUCKETS: Mapping[str, TokenBucket] = {}
+_Place: TypeAlias = tuple[Bucket, str]
 
 
 class RateLimits:
@@ -73,9 +49,46 @@ class RateLimits:
 
     def check(self, name: Bucket, key: str, now_ms: int) -> None:
         """Take a token from a key's bucket, or raise LIMIT_EXCEEDED with the time until there is one."""
-        if not self._limits.is_on:
+        self._take(name, key, self._limits.of(name), now_ms)
+
+    def check_user(self, name: OfUser, user_id: str, address: str, now_ms: int) -> None:
+        """The same from a user's bucket and from that of where they are: from both, or from none.
+
+        Whoever has a limit of their own is not counted by address.
+        """
+        self._take(name, user_id, self._limits.of(name, user_id), now_ms)
+        if self._limits.has_own(name, user_id):
             return
-        limit: Limit = getattr(self._limits, name)
+        try:
+            self.check(of_address(name), address, now_ms)
+        except MatrixError:
+            self._give_back(name, user_id)
+            raise
+
+    def check_attempt(self, user_id: str, address: str, now_ms: int) -> None:
+        """Count an attempt to prove who one is as a failure, before it is made.
+
+        After a success `forget_attempt` takes it back: so many attempts at once cannot all look at the
+        bucket before the first has failed.
+        """
+        taken: list[_Place] = []
+        for name, key in _places_of_attempt(user_id, address):
+            try:
+                self._take(name, key, self._limits.of(name, user_id), now_ms)
+            except MatrixError:
+                for place in taken:
+                    self._give_back(*place)
+                raise
+            taken.append((name, key))
+
+    def forget_attempt(self, user_id: str, address: str) -> None:
+        """The attempt was none of the failures."""
+        for name, key in _places_of_attempt(user_id, address):
+            self._give_back(name, key)
+
+    def _take(self, name: Bucket, key: str, limit: Limit | None, now_ms: int) -> None:
+        if limit is None or not self._limits.is_on:
+            return
         bucket = self._filled(name, key, limit, now_ms)
         if bucket.tokens < 1 - _ROUNDING:
             wait_ms = max(1, math.ceil(round((1 - bucket.tokens) / limit.per_second * 1000, 6)))
@@ -83,12 +96,7 @@ class RateLimits:
             raise MatrixError(ErrorCode.LIMIT_EXCEEDED, message, retry_after_ms=wait_ms)
         bucket.tokens -= 1
 
-    def give_back(self, name: Bucket, key: str) -> None:
-        """Return a token that `check` took.
-
-        Who counts failures takes a token before the attempt and gives it back after a success: so many
-        attempts at once cannot all look at the bucket before the first has failed.
-        """
+    def _give_back(self, name: Bucket, key: str) -> None:
         bucket = self._tables.get(name, _NO_BUCKETS).get(key[:KEY_CHARACTERS_MAX])
         if bucket is not None:
             bucket.tokens += 1  # never more than a burst for long: the next check sees to that
@@ -109,6 +117,12 @@ class RateLimits:
         return bucket
 
 
+def _places_of_attempt(user_id: str, address: str) -> Sequence[_Place]:
+    # The address first: of a name without end, a beginning is kept.
+    return ("login_failures", f"{address} {user_id}"), ("login_failures_of_user", user_id)
+
+
+@lru_cache(maxsize=4_096)
 def address_key(host: str) -> str:
     """The part of an address that stands for one client: of IPv6 the network, which anybody has whole."""
     try:

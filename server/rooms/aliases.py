@@ -31,6 +31,8 @@ class SetAlias(msgspec.Struct, frozen=True):
 class RemoveAlias(msgspec.Struct, frozen=True):
     session: Session
     alias: str
+    is_in_own_namespace: bool = False
+    """Is it an application service that asks, whose names of this kind are?"""
 
 
 def set_alias(turn: Turn, request: SetAlias) -> Decided[None]:
@@ -44,7 +46,7 @@ def set_alias(turn: Turn, request: SetAlias) -> Decided[None]:
 
 
 def remove_alias(turn: Turn, request: RemoveAlias) -> Decided[None]:
-    """For who made the alias, and for who may set the room's canonical alias.
+    """For who made the alias or owns its namespace, and for who may set the room's canonical alias.
 
     The latter has the alias taken out of the state as well; else it stays there as a name that leads nowhere.
     """
@@ -52,7 +54,8 @@ def remove_alias(turn: Turn, request: RemoveAlias) -> Decided[None]:
     if known is None:
         raise MatrixError(ErrorCode.NOT_FOUND, f"There is no alias {request.alias}.")
     user_id = request.session.user_id
-    if known.user_id != user_id and not _may_name(turn, known.room_id, user_id):
+    is_own = known.user_id == user_id or request.is_in_own_namespace
+    if not is_own and not _may_name(turn, known.room_id, user_id):
         raise MatrixError(ErrorCode.FORBIDDEN, "Only its maker, or who may name the room, removes an alias.")
     return Decided(None, [AliasRemoved(request.alias), *_taken_out_of_state(turn, known, user_id)])
 

@@ -3,8 +3,10 @@
 What depends on who asks and when (`age`, the transaction id, what was replaced, the redaction) is put
 beside the stored keys when answering and never stored.
 
-Where: client-server API, "Room event format"; the 2015 form has the same values on the top level, and
-the sender as `user_id`.
+What somebody sent who asked to be erased is shown pruned to whoever joined the room after that.
+
+Where: client-server API, "Room event format", "Account deactivation"; the 2015 form has the same values on
+the top level, and the sender as `user_id`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +14,9 @@ from typing import Any
 
 import msgspec
 
-from projections import state, timeline
+from projections import erasures, state, timeline
+from projections.facts import Order
+from projections.pruning import prune_stored
 from projections.sessions import Session
 from projections.timeline import TimelineEvent
 from projections.views import View
@@ -41,6 +45,7 @@ class ClientFormat:
         self._now = now
         self._legacy = legacy
         self._visibilities: dict[str, Visibility] = {}
+        self._erasures: dict[str, Order | None] = {}
 
     def visibility(self, room_id: str) -> Visibility:
         """What the reader may see of a room; read once for all events of it."""
@@ -51,7 +56,7 @@ class ClientFormat:
     def event(
         self, found: TimelineEvent, *, with_room_id: bool = True, with_redaction: bool = True
     ) -> dict[str, Any]:
-        event = found.event
+        event = self._without_erased(found).event
         shown: dict[str, Any] = {
             "content": event.raw_content,
             "event_id": found.event_id,
@@ -81,8 +86,24 @@ class ClientFormat:
 
     def stored_event(self, found: TimelineEvent) -> dict[str, Any]:
         """The event as it is stored and hashed, and beside that what servers do not send each other."""
-        stored = msgspec.json.decode(found.stored, type=dict[str, msgspec.Raw])
+        stored = msgspec.json.decode(self._without_erased(found).stored, type=dict[str, msgspec.Raw])
         return {**stored, "event_id": found.event_id, "unsigned": self._unsigned(found, with_redaction=True)}
+
+    def _without_erased(self, found: TimelineEvent) -> TimelineEvent:
+        """The event, pruned if its sender was erased before the reader first came into the room.
+
+        State is the room's: what somebody has called it stays. Only what they said of themselves goes.
+        """
+        event = found.event
+        if event.state_key is not None and (event.type, event.state_key) != ("m.room.member", event.sender):
+            return found
+        if event.sender not in self._erasures:
+            self._erasures[event.sender] = erasures.erased_at(self._view, event.sender)
+        erased_at = self._erasures[event.sender]
+        if erased_at is None or self.visibility(found.room_id).joined_between(0, erased_at):
+            return found
+        version = timeline.version_of(self._view, found.room_id)
+        return msgspec.structs.replace(found, stored=prune_stored(found.stored, version))
 
     def _unsigned(self, found: TimelineEvent, with_redaction: bool) -> dict[str, Any]:
         visibility = self.visibility(found.room_id)
@@ -94,7 +115,7 @@ class ClientFormat:
         if replaced is not None:
             unsigned["replaces_state"] = replaced.event_id
             if visibility.sees(replaced):
-                unsigned["prev_content"] = replaced.event.raw_content
+                unsigned["prev_content"] = self._without_erased(replaced).event.raw_content
         if found.redacted_by and with_redaction:
             redaction = timeline.event_at(self._view, found.redacted_by)
             # Without what redacted the redaction: a chain of them may be longer than recursion can go.

@@ -15,7 +15,8 @@ from projections.room_versions import DEFAULT, RoomVersion, room_version
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.rooms.drafting import RoomDraft
-from server.rooms.membership import invite_all, member_content
+from server.rooms.member_profiles import with_profile
+from server.rooms.membership import NO_IDENTITY_SERVER, add_creator, invite_all
 from server.rooms.refusal import Refused
 from server.writer import Decided, Turn
 
@@ -73,9 +74,7 @@ def create_room(turn: Turn, arguments: CreateRoom) -> Decided[str]:
     if len(request.initial_state) + len(request.invite) > STATE_EVENTS_MAX:
         raise MatrixError(ErrorCode.TOO_LARGE, f"A room begins with at most {STATE_EVENTS_MAX} events.")
     if request.invite_3pid:
-        raise MatrixError(
-            ErrorCode.INVALID_PARAM, "There is no identity server to invite by e-mail or phone."
-        )
+        raise MatrixError(ErrorCode.SERVER_NOT_TRUSTED, NO_IDENTITY_SERVER)
     alias = _alias_for(turn, request)
     chosen_id = "" if version.room_id_is_hash else f"!{turn.random_text(_ROOM_ID_LENGTH)}:{turn.server_name}"
     draft = RoomDraft(turn, chosen_id, version, None)
@@ -120,12 +119,14 @@ def _add_first_events(
     create_content = _create_content(draft.version, creator, request, trusted)
     levels = _power_levels(draft.version, creator, request, preset, trusted)
     draft.add("m.room.create", creator, create_content, state_key="")
-    draft.add("m.room.member", creator, member_content("join"), state_key=creator)
+    add_creator(draft, creator)
     draft.add("m.room.power_levels", creator, levels, state_key="")
     if alias is not None:
         draft.add("m.room.canonical_alias", creator, {"alias": alias}, state_key="")
     for event_type, state_key, content in _later_state(request, preset):
-        draft.add(event_type, creator, content, state_key=state_key)
+        is_member = event_type == "m.room.member"
+        stated = with_profile(draft.turn, creator, state_key, content) if is_member else content
+        draft.add(event_type, creator, stated, state_key=state_key)
     invite_all(draft, creator, request.invite, is_direct=request.is_direct)
 
 

@@ -19,6 +19,7 @@ from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.rooms import canonical_json
 from server.rooms.drafting import RoomDraft, draft_of
+from server.rooms.member_profiles import with_profile
 from server.rooms.restricted_joins import content_of_join, without_authoriser
 from server.writer import Decided, Turn
 
@@ -30,6 +31,8 @@ _IF_UNKNOWN = {
 """The words in which `auth_rules` refuses somebody who is not in a room that exists."""
 
 MEMBERSHIPS = ("join", "invite", "leave", "ban", "knock")
+NO_IDENTITY_SERVER = "There is no identity server that this server trusts; invite by user id."
+"""To who invites by e-mail address or telephone number."""
 
 
 class MemberChange(msgspec.Struct, frozen=True):
@@ -55,10 +58,9 @@ def set_member_event(turn: Turn, change: MemberChange) -> Decided[str]:
         raise MatrixError(ErrorCode.INVALID_PARAM, f"{change.user_id!r} is not a user id.")
     draft = draft_of(turn, change.room_id, if_unknown=_IF_UNKNOWN.get(membership, _NOT_IN_ROOM))
     at, sender = ("m.room.member", change.user_id), change.session.user_id
-    standing = draft.state.standing(at)
-    if standing is not None and sender == change.user_id and _is_repeat(change.content, standing.event):
+    standing, content = draft.state.standing(at), with_profile(turn, sender, change.user_id, change.content)
+    if standing is not None and sender == change.user_id and _is_repeat(content, standing.event):
         return Decided(standing.event_id)
-    content = change.content
     if membership == "join" and sender == change.user_id:
         content = content_of_join(draft, sender, content)
     fact = draft.add("m.room.member", sender, content, state_key=change.user_id)
@@ -175,10 +177,17 @@ def member_content(membership: str, reason: str | None = None) -> dict[str, Any]
     return {"membership": membership} | ({} if reason is None else {"reason": reason})
 
 
+def add_creator(draft: RoomDraft, user_id: str) -> None:
+    """The join that belongs to a new room."""
+    content = with_profile(draft.turn, user_id, user_id, member_content("join"))
+    draft.add("m.room.member", user_id, content, state_key=user_id)
+
+
 def invite_all(draft: RoomDraft, sender: str, user_ids: list[str], *, is_direct: bool) -> None:
     """The invites that belong to a new room."""
     content = member_content("invite") | ({"is_direct": True} if is_direct else {})
     for user_id in user_ids:
         if not is_user_id(user_id):
             raise MatrixError(ErrorCode.INVALID_PARAM, f"{user_id!r} is not a user id.")
-        draft.add("m.room.member", sender, content, state_key=user_id)
+        invited = with_profile(draft.turn, sender, user_id, content)
+        draft.add("m.room.member", sender, invited, state_key=user_id)

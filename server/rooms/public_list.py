@@ -13,6 +13,7 @@ import msgspec
 
 from projections import directory, memberships, state, timeline
 from projections.facts import RoomListed
+from projections.identifiers import is_room_alias
 from projections.sessions import Session
 from projections.views import View
 from server.errors import ErrorCode, MatrixError
@@ -145,7 +146,7 @@ _TEXTS = (
     ("m.room.join_rules", "join_rule", "join_rule"),
     ("m.room.create", "type", "room_type"),
 )
-"""Event type, the key in its content, and the key in the list; left out where it is no text."""
+"""Event type, the key in its content, and the key in the list; left out where it is no text, or not fit."""
 
 
 def _shown(view: View, rank: _Rank, *, is_legacy: bool) -> dict[str, Any]:
@@ -159,10 +160,23 @@ def _shown(view: View, rank: _Rank, *, is_legacy: bool) -> dict[str, Any]:
     }
     for event_type, name, shown_as in _TEXTS:
         text = _text_in(view, room_id, event_type, name)
-        if text:
+        if text and _is_fit(view, room_id, shown_as, text):
             shown[shown_as] = text
     # Of 2015: names for people to join by, since the canonical alias was not known yet.
     return shown | ({"aliases": directory.aliases_of_room(view, room_id)} if is_legacy else {})
+
+
+def _is_fit(view: View, room_id: str, shown_as: str, text: str) -> bool:
+    """Is it what the list says it is? Nobody made sure of what a room was created with.
+
+    An alias that leads elsewhere, or nowhere, would lend the room somebody else's name.
+    """
+    if shown_as == "avatar_url":
+        return text.startswith("mxc://")
+    if shown_as == "canonical_alias":
+        target = directory.alias(view, text) if is_room_alias(text) else None
+        return target is not None and target.room_id == room_id
+    return True
 
 
 def _text_in(view: View, room_id: str, event_type: str, name: str) -> str | None:

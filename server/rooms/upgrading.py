@@ -8,6 +8,7 @@ Where: client-server API, "Room upgrades".
 
 from collections.abc import Mapping
 from contextlib import suppress
+from heapq import nlargest
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from projections.room_versions import RoomVersion, room_version
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.rooms.drafting import RoomDraft, draft_of, levels_in
-from server.rooms.membership import member_content
+from server.rooms.membership import add_creator, member_content
 from server.rooms.power_levels import CREATOR_LEVEL, DEFAULTS, creators_of, level_from
 from server.rooms.refusal import Refused
 from server.writer import Decided, Turn
@@ -36,7 +37,11 @@ _COPIED = (
     "m.room.avatar",
     "m.room.canonical_alias",
 )
-"""And the power levels, which come last: until they are there, who upgrades may do everything."""
+"""And the bans and the power levels, these last: until they are there, who upgrades may do everything."""
+_BANS_COPIED_MAX = 500
+"""The latest ones; bounds an entry, which is decided in one go."""
+_REASON_CHARACTERS_MAX = 500
+"""Of a ban that is copied; a longer reason stays in the old room."""
 _COPIED_OF_CREATION = ("type", "m.federate")
 _TOMBSTONE = "m.room.tombstone"
 _TOMBSTONE_LEVEL = 150
@@ -93,7 +98,7 @@ def _begin(old: RoomDraft, new: RoomDraft, user_id: str, additional_creators: tu
     new.add("m.room.create", user_id, content | {"predecessor": predecessor}, state_key="")
     if new.version.room_id_is_hash:
         _bury(old, new.room_id, user_id)
-    new.add("m.room.member", user_id, member_content("join"), state_key=user_id)
+    add_creator(new, user_id)
 
 
 def _bury(old: RoomDraft, new_room_id: str, user_id: str) -> str:
@@ -119,7 +124,20 @@ def _copy_state(old: RoomDraft, new: RoomDraft, user_id: str) -> None:
         content = _content(old, event_type)
         if content is not None:
             new.add(event_type, user_id, content, state_key="")
+    _copy_bans(old, new, user_id)
     new.add("m.room.power_levels", user_id, _levels_for(old, new), state_key="")
+
+
+def _copy_bans(old: RoomDraft, new: RoomDraft, user_id: str) -> None:
+    """Else whoever was put out of the old room would just walk into the new one."""
+    known = (one for one in memberships.members(old.turn.view, old.room_id) if one.membership == "ban")
+    for ban in nlargest(_BANS_COPIED_MAX, known, key=lambda one: one.order):
+        standing = old.state.get(("m.room.member", ban.user_id))
+        reason = None if standing is None else standing.content.get("reason")
+        is_kept = isinstance(reason, str) and len(reason) <= _REASON_CHARACTERS_MAX
+        content = member_content("ban", reason if is_kept else None)
+        with suppress(Refused):  # a creator of the new room
+            new.add("m.room.member", user_id, content, state_key=ban.user_id)
 
 
 def _levels_for(old: RoomDraft, new: RoomDraft) -> dict[str, Any]:

@@ -47,6 +47,13 @@ def random_localpart(random_text: Callable[[int], str]) -> str:
     return random_text(_RANDOM_LOCALPART_LENGTH).lower()
 
 
+def register_unless_known(turn: Turn, localpart: str) -> Decided[None]:
+    """An account that nobody can log in to with a password: an application service's own user."""
+    if accounts.account(turn.view, user_id_for(localpart, turn.server_name)) is not None:
+        return Decided(None)
+    return Decided(None, register(turn, Register(localpart, "", None)).facts)
+
+
 def register(turn: Turn, request: Register) -> Decided[str]:
     """Answers the user id."""
     user_id = user_id_for(request.localpart, turn.server_name)

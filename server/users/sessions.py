@@ -14,7 +14,7 @@ from projections.identifiers import fits
 from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.users.passwords import WRONG_PASSWORD
-from server.users.tokens import ACCESS_TOKEN_LIFETIME_MS, NewTokens, new_tokens
+from server.users.tokens import ACCESS_TOKEN_LIFETIME_MS, NewTokens, digest_of, new_token, new_tokens
 from server.writer import Decided, Turn
 
 DEVICE_NAME_CHARACTERS_MAX = 100
@@ -131,6 +131,21 @@ def rename_device(turn: Turn, request: RenameDevice) -> Decided[None]:
         raise MatrixError(ErrorCode.NOT_FOUND, "There is no such device.")
     name = _checked_name(request.display_name)
     return Decided(None, [] if name is None else [DeviceRenamed(user_id, request.device_id, name)])
+
+
+def make_device(turn: Turn, request: RenameDevice) -> Decided[bool]:
+    """As `rename_device`, but makes a device that is not there; answers whether it did.
+
+    For application services, which need no token of a device: this one's is told nobody.
+    """
+    user_id, device_id = request.session.user_id, request.device_id
+    if sessions.device(turn.view, user_id, device_id) is not None:
+        return Decided(False, rename_device(turn, request).facts)
+    if not device_id:
+        raise MatrixError(ErrorCode.INVALID_PARAM, "The device id is empty.")
+    unknown_token = digest_of(new_token(turn.random_text))
+    new = NewSession(device_id, unknown_token, request.display_name)
+    return Decided(True, [open_session(turn, user_id, new)])
 
 
 def _checked_name(display_name: str | None) -> str | None:

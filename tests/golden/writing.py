@@ -21,10 +21,12 @@ from projections.facts import (
     AccountRegistered,
     AliasRemoved,
     AliasSet,
+    AppserviceTransactionBegun,
     DeviceRenamed,
     Fact,
     FilterStored,
     PasswordChanged,
+    ProfileChanged,
     RefreshConfirmed,
     RequestAnswered,
     RoomForgotten,
@@ -34,6 +36,8 @@ from projections.facts import (
     SessionOpened,
     SessionRefreshed,
     Transaction,
+    end_of,
+    order_of,
 )
 from projections.follower import catch_up, open_views
 from projections.projection import Projection
@@ -84,6 +88,11 @@ def last_facts(room_id: str) -> list[list[Fact]]:
         [FilterStored(ALICE.user_id, "1", filter_json)],
         [RequestAnswered(ALICE.user_id, upgrade, {"replacement_room": "!next:localhost"})],
         [RoomForgotten(CAROL, room_id)],
+        [ProfileChanged(ALICE.user_id, "displayname", TIME, msgspec.Raw(b'"Alice"'))],
+        [ProfileChanged(ALICE.user_id, "com.example.none", TIME, msgspec.Raw(b"null"))],
+        [ProfileChanged(BOB.user_id, "avatar_url", TIME)],
+        [AppserviceTransactionBegun("irc", 0, (), end_of(10), TIME)],
+        [AppserviceTransactionBegun("irc", 1, (order_of(11), order_of(13, 2)), order_of(13, 2), TIME + 5)],
     ]
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.client import Client
+from tests.harness.rebuilt_views import assert_views_are_as_rebuilt
 
 _ADDRESS = re.compile(r"http://\S+")
 _SECONDS_TO_STOP = 10
@@ -115,11 +116,17 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(data: Path, *options: str) -> Iterator[ServerProcess]:
-    """A server for as long as the context lasts, restarted as often as the test likes."""
+def serving(data: Path, *options: str, compares_views: bool = True) -> Iterator[ServerProcess]:
+    """A server for as long as the context lasts, restarted as often as the test likes.
+
+    However it ended, the views that it leaves must be those that its log folds to; `compares_views` is for
+    who damages them on purpose.
+    """
     server = ServerProcess(data, *options)
     try:
         server.start()
         yield server
     finally:
         server.release()
+    if compares_views:
+        assert_views_are_as_rebuilt(data)

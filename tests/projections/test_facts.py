@@ -12,7 +12,9 @@ from projections.facts import (
     FACTS_IN_ENTRY_MAX,
     AliasRemoved,
     AliasSet,
+    AppserviceTransactionBegun,
     Fact,
+    ProfileChanged,
     RoomEvent,
     RoomListed,
     ServerNamed,
@@ -37,7 +39,12 @@ facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(ServerNamed, texts, times),
     st.builds(AliasSet, texts, texts, texts),
     st.builds(AliasRemoved, texts),
+    st.builds(AppserviceTransactionBegun, texts, times, st.lists(times).map(tuple), times, times),
     st.builds(RoomListed, texts, st.booleans()),
+    st.builds(ProfileChanged, texts, texts, times),
+    st.builds(
+        ProfileChanged, texts, texts, times, st.sampled_from([b"null", b'{"a":[1.5]}']).map(msgspec.Raw)
+    ),
     st.builds(SessionOpened, texts, texts, texts, times, st.none() | texts),
     st.builds(
         lambda body, transaction: room_event("$1", content={"body": body}, transaction=transaction),

@@ -1,14 +1,19 @@
 """Where a setting comes from, which source decides, and how wrong ones are refused."""
 
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from server.config import Config, ConfigError, load
+from server.rate_limits import Limit, Limits
 
 
 def faults_of(
-    command_line: dict[str, str | None], environment: dict[str, str], file: Path | None = None
+    command_line: Mapping[str, str | Sequence[str] | None],
+    environment: dict[str, str],
+    file: Path | None = None,
 ) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(command_line, environment, file)
@@ -116,7 +121,7 @@ def test_an_unknown_key_like_no_other_lists_them_all(file: Path) -> None:
     [fault] = faults_of({}, {}, file)
     assert fault.endswith(
         "there are host, port, data, server_name, registration, rate_limits, "
-        "default_room_version, query_tokens"
+        "default_room_version, query_tokens, appservices, rate_limit"
     )
 
 
@@ -150,3 +155,72 @@ def test_a_file_that_is_no_toml_is_a_fault(file: Path, text: bytes) -> None:
     file.write_bytes(text)
     [fault] = faults_of({}, {}, file)
     assert fault.startswith(f"{file}: is not TOML: ")
+
+
+def test_limits_stand_in_tables_of_the_file(file: Path) -> None:
+    file.write_text('[rate_limit.send]\nburst = 7\n[rate_limit.users."@bot:localhost"]\nunlimited = true\n')
+    limits = load({}, {}, file).rate_limit
+    assert limits.send == Limit(Limits().send.per_second, 7)
+    assert limits.of("send", "@bot:localhost") is None
+    assert limits.of("send", "@other:localhost") == limits.send
+
+
+def test_faults_of_limits_are_reported_with_all_others(file: Path) -> None:
+    file.write_text("port = true\n[rate_limit.send]\nburst = 0\n[rate_limit.sned]\n")
+    assert faults_of({}, {}, file) == [
+        f"`port` in {file}: must be text in quotes, or a number",
+        f"`rate_limit` in {file}: send.burst must be a whole number from 1 to 1000000",
+        f"`rate_limit` in {file}: sned: there is no such limit; did you mean send?",
+    ]
+
+
+def test_limits_that_are_no_table_are_refused(file: Path) -> None:
+    file.write_text('rate_limit = "generous"')
+    assert faults_of({}, {}, file) == [f"`rate_limit` in {file}: must be a table"]
+
+
+def test_limits_have_no_form_in_the_environment() -> None:
+    [fault] = faults_of({}, {"ROOMLOG_RATE_LIMIT": "{}"})
+    assert fault.endswith("no such setting; did you mean ROOMLOG_RATE_LIMITS?")
+
+
+def registration(directory: Path, name: str) -> str:
+    """The file of an application service."""
+    path = directory / f"{name}.yaml"
+    tokens = f"as_token: as-secret-{name}\nhs_token: hs-secret-{name}\n"
+    path.write_text(f"id: {name}\nurl: null\n{tokens}sender_localpart: {name}\nnamespaces: {{}}\n")
+    return str(path)
+
+
+def ids(config: Config) -> list[str]:
+    return [service.id for service in config.appservices]
+
+
+def test_application_services_are_read_from_any_source(file: Path, tmp_path: Path) -> None:
+    irc, xmpp = registration(tmp_path, "irc"), registration(tmp_path, "xmpp")
+    file.write_text(f"appservices = [{irc!r}, {xmpp!r}]")
+    assert ids(load({"appservices": [irc, xmpp]}, {})) == ["irc", "xmpp"]
+    assert ids(load({}, {"ROOMLOG_APPSERVICES": os.pathsep.join([irc, xmpp])})) == ["irc", "xmpp"]
+    assert ids(load({}, {}, file)) == ["irc", "xmpp"]
+    assert ids(load({"appservices": [xmpp]}, {"ROOMLOG_APPSERVICES": irc}, file)) == ["xmpp"]
+    assert ids(load({}, {"ROOMLOG_APPSERVICES": ""}, file)) == []
+
+
+def test_no_token_of_a_service_is_shown(tmp_path: Path) -> None:
+    config = load({"appservices": [registration(tmp_path, "irc")]}, {})
+    assert "secret" not in f"{config!r} {config}"
+
+
+def test_faults_of_services_are_reported_with_all_others(file: Path, tmp_path: Path) -> None:
+    irc = registration(tmp_path, "irc")
+    file.write_text('appservices = "irc.yaml"')
+    faults = faults_of({"port": "http", "appservices": [irc, irc]}, {"ROOMLOG_APPSERVICES": "/nowhere"}, file)
+    assert faults == [
+        f"`appservices` in {file}: must be a list of texts in quotes",
+        "ROOMLOG_APPSERVICES in the environment: /nowhere: cannot be read: No such file or directory",
+        "--port on the command line: 'http' is no port; a port is a number from 0 to 65535",
+        *(
+            f"--appservice on the command line: {irc}: has the same `{name}` as another application service"
+            for name in ("id", "as_token", "sender_localpart")
+        ),
+    ]

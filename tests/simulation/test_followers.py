@@ -87,10 +87,10 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
+@pytest.mark.requirement("G08", "G09")
 async def test_every_follower_sees_every_event_once_in_log_order(
     server: ServerProcess, tmp_path: Path
 ) -> None:
-    """G08, G09."""
     alice, bob = server.client().register("alice"), server.client().register("bob")
     rooms = [alice.create_room(preset="public_chat"), alice.create_room(preset="public_chat")]
     for room_id in rooms:

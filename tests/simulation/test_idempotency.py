@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.config import views_path
-from tests.harness.client import PREFIXES, V3, Client, path_of
+from tests.harness.client import PREFIXES, V1, V3, Client, path_of
 from tests.harness.server_process import ServerProcess, serving
 
 TWINS = 50
@@ -36,8 +36,9 @@ def events_in(client: Client, room_id: str) -> list[str]:
 
 
 @pytest.mark.anyio
+@pytest.mark.requirement("T01")
 async def test_fifty_twins_at_once_make_one_event(server: ServerProcess, alice: Client) -> None:
-    """T01: who comes while the first one is under way waits for it, and gets its answer."""
+    """Who comes while the first one is under way waits for it, and gets its answer."""
     room_id = alice.create_room()
     path = path_of("rooms", room_id, "send", "m.room.message", "twins")
     headers = {"Authorization": f"Bearer {alice.token}"}
@@ -49,8 +50,8 @@ async def test_fifty_twins_at_once_make_one_event(server: ServerProcess, alice: 
     assert len(events_in(alice, room_id)) == 1
 
 
+@pytest.mark.requirement("T02", "T03")
 def test_an_id_counts_for_one_room_type_and_device(server: ServerProcess, alice: Client) -> None:
-    """T02, T03."""
     room_id, other_room_id = alice.create_room(), alice.create_room()
     other_device = server.client().log_in("alice")
     made = [
@@ -62,8 +63,8 @@ def test_an_id_counts_for_one_room_type_and_device(server: ServerProcess, alice:
     assert len(set(made)) == len(made)
 
 
+@pytest.mark.requirement("T01")
 def test_a_repeat_after_a_kill_is_answered_with_the_first_event(server: ServerProcess, alice: Client) -> None:
-    """T01."""
     room_id = alice.create_room()
     first = alice.send(room_id, CONTENT, txn_id="1")
     server.restart()
@@ -72,10 +73,10 @@ def test_a_repeat_after_a_kill_is_answered_with_the_first_event(server: ServerPr
     assert events_in(again, room_id) == [first]
 
 
+@pytest.mark.requirement("T01")
 def test_a_repeat_after_a_rebuild_is_answered_with_the_first_event(
     server: ServerProcess, alice: Client, tmp_path: Path
 ) -> None:
-    """T01."""
     room_id = alice.create_room()
     first = alice.send(room_id, CONTENT, txn_id="1")
     server.kill()
@@ -84,6 +85,33 @@ def test_a_repeat_after_a_rebuild_is_answered_with_the_first_event(
     again = alice.over(server.client())
     assert again.send(room_id, CONTENT, txn_id="1") == first
     assert events_in(again, room_id) == [first]
+
+
+@pytest.mark.requirement("T01", "T04")
+@pytest.mark.parametrize("loses_views", [False, True], ids=["kill", "rebuild"])
+def test_what_is_no_single_event_is_answered_again_too(
+    server: ServerProcess, alice: Client, tmp_path: Path, loses_views: bool
+) -> None:
+    """Rooms made and memberships changed by `PUT …/{txnId}` of 2015. What changed since stays changed."""
+    bob = server.client().register("bob")
+    alice, bob = alice.under(V1), bob.under(V1)
+    room_id = alice.must("PUT", "/createRoom/1", {"preset": "public_chat"})["room_id"]
+    for path in (path_of("join", room_id, "1"), path_of("rooms", room_id, "join", "2")):
+        assert bob.must("PUT", path, {}) == {"room_id": room_id}
+    assert bob.must("PUT", path_of("rooms", room_id, "leave", "3"), {}) == {}
+    before = alice.messages(room_id)["chunk"][0]["event_id"]
+    server.kill()
+    if loses_views:
+        shutil.rmtree(views_path(tmp_path / "data"))
+    server.start()
+    alice, bob = alice.over(server.client()), bob.over(server.client())
+    assert alice.must("PUT", "/createRoom/1", {"preset": "public_chat"}) == {"room_id": room_id}
+    for path in (path_of("join", room_id, "1"), path_of("rooms", room_id, "join", "2")):
+        assert bob.must("PUT", path, {}) == {"room_id": room_id}
+    assert bob.must("PUT", path_of("rooms", room_id, "leave", "3"), {}) == {}
+    assert alice.messages(room_id)["chunk"][0]["event_id"] == before
+    assert alice.must("GET", "/joined_rooms") == {"joined_rooms": [room_id]}
+    assert bob.must("GET", "/joined_rooms") == {"joined_rooms": []}
 
 
 def test_a_refused_request_may_be_tried_again(server: ServerProcess, alice: Client) -> None:

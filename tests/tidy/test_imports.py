@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("eventlog",),
     ("projections",),
-    ("server.errors", "server.config", "server.homeserver", "server.appservices.registration"),
+    (
+        "server.errors",
+        "server.config",
+        "server.homeserver",
+        "server.rate_limits",
+        "server.appservices.registration",
+    ),
     ("server.writer",),
     ("server.rooms",),
     ("server.users",),

@@ -27,6 +27,7 @@ def test_devices_are_listed(new_user: NewUser, anybody: Client) -> None:
 def test_a_device_is_given_a_name(new_user: NewUser) -> None:
     phone = new_user()
     path = path_of("devices", phone.device_id)
+    assert phone.must("GET", path) == {"device_id": phone.device_id}
     assert phone.must("PUT", path, {"display_name": "Phone"}) == {}
     assert phone.must("PUT", path, {}) == {}  # nothing asked for, nothing changed
     assert phone.must("GET", path)["display_name"] == "Phone"

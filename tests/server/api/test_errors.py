@@ -7,28 +7,23 @@ being there.
 import http.client
 import itertools
 import json
-import re
-import socket
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-import msgspec
 import pytest
 
 from server.app import ROUTES
 from server.http.parsing import BODY_BYTES_MAX
 from server.http.routing import Route
 from tests.harness.client import PREFIXES, Client, error_of, path_of
+from tests.harness.route_requests import QUERIES, fields_of, filled, name_of, parameters
 from tests.harness.server_process import ServerProcess
+from tests.harness.wire import Wire, check
 from tests.server.conftest import every_prefix
 
 requirement = pytest.mark.requirement
-
-_SECONDS_TO_ANSWER = 30
 
 MISSING = (401, "M_MISSING_TOKEN")
 UNKNOWN = (401, "M_UNKNOWN_TOKEN")
@@ -45,6 +40,10 @@ OPEN_TO_ANYBODY = {
     "GET /directory/room/{room_alias}",
     "GET /directory/list/room/{room_id}",
     "GET /publicRooms",
+    "GET /profile/{user_id}",
+    "GET /profile/{user_id}/{key_name}",
+    "GET /profile/{user_id}/displayname",
+    "GET /profile/{user_id}/avatar_url",
 }
 """Operations that need no token, or do without one where something else proves who asks."""
 
@@ -122,87 +121,10 @@ VALUES: tuple[Any, ...] = (
 )
 """In the place of a field of a body, most of them of the wrong type."""
 
-FIELDS_OF_CONTENT = ("body", "m.relates_to", "membership", "msgtype", "reason", "redacts")
-"""Of bodies that are taken as they are, in which something is looked for nevertheless."""
-
-QUERIES = (
-    "at",
-    "archived",
-    "dir",
-    "event_id",
-    "filter",
-    "format",
-    "from",
-    "full_state",
-    "kind",
-    "limit",
-    "membership",
-    "not_membership",
-    "room_id",
-    "server",
-    "set_presence",
-    "since",
-    "timeout",
-    "to",
-    "ts",
-    "use_state_after",
-    "user_id",
-    "username",
-    "via",
-)
-
 QUERY_VALUES = ("", "x", "-1", "1.5", "9" * 30, "true", "%00", "%FF", "{", "[]", '{"room":1}', "%F0%9F%90%88")
 
 VALUES_OF_A_FIELD = 6
 """Tried on one field of one route; the next takes the next ones, so that all are tried on the whole."""
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
-class Wire:
-    """Sends paths and bodies as they are, which well-behaved clients refuse to do."""
-
-    def __init__(self, address: str) -> None:
-        host, port = urlsplit(address).hostname, urlsplit(address).port
-        assert host is not None
-        assert port is not None
-        self._place = (host, port)
-        self._socket = socket.create_connection(self._place, _SECONDS_TO_ANSWER)
-
-    def ask(self, method: str, target: str, body: bytes = b"", token: str | None = None) -> Answer:
-        head = [f"{method} {target} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
-        if token is not None:
-            head.append(f"Authorization: Bearer {token}")
-        # A server that has read enough need not wait for the rest; what it says is there nevertheless.
-        with suppress(ConnectionError):
-            self._socket.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        answer = http.client.HTTPResponse(self._socket, method=method)
-        answer.begin()
-        received = Answer(answer.status, answer.headers, answer.read())
-        if answer.will_close:
-            self.close()
-            self._socket = socket.create_connection(self._place, _SECONDS_TO_ANSWER)
-        return received
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def check(answer: Answer, request: str) -> None:
-    """No fault of the server's; and if it is a refusal, one of the form that all have."""
-    assert answer.status < 500, (request, answer.status, answer.body[:300])
-    assert answer.headers["Access-Control-Allow-Origin"] == "*", request
-    assert answer.headers["Content-Type"] == "application/json", request
-    told = json.loads(answer.body)
-    if answer.status >= 400 and not (answer.status == 401 and "flows" in told):
-        assert isinstance(told["errcode"], str), request
-        assert told["errcode"].startswith("M_"), request
-        assert isinstance(told["error"], str), request
-        assert told["error"], request
 
 
 @pytest.fixture(scope="module")
@@ -234,48 +156,13 @@ def victim(http: httpx.Client) -> Victim:
     return find
 
 
-def name_of(route: Route) -> str:
-    return f"{route.method} {route.path}"
-
-
-def filled(route: Route, client: Client, room: str, **replaced: str) -> str:
-    """A path of this route in which everything is as it should be, but for what is replaced."""
-    event_type = "com.example.own"
-    values = {
-        "room_id": quote(room),
-        "room_id_or_alias": quote(room),
-        "event_type": event_type,
-        "event_id": "$unheard-of",
-        "txn_id": "1",
-        "state_key": "key",
-        "user_id": quote(client.user_id),
-        "device_id": client.device_id,
-        "room_alias": quote("#a:localhost"),
-    } | replaced
-    path = re.sub(r"{(\w+)}", lambda found: values.get(found[1], "1"), route.path)
-    return route.prefixes[-1] + path
-
-
-def parameters(route: Route) -> list[str]:
-    return re.findall(r"{(\w+)}", route.path)
-
-
-def fields_of(route: Route) -> list[str]:
-    """What its handler may look for in a body: the fields of all structs that its module knows."""
-    known = vars(sys.modules[route.endpoint.__module__]).values()
-    structs = [one for one in known if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-    return sorted(
-        {*FIELDS_OF_CONTENT, *(name for struct in structs for name in struct.__struct_encode_fields__)}
-    )
-
-
 WITH_BODY = [route for route in ROUTES if route.method != "GET"]
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)
 
 
 @every_route
-@requirement("R01", "S09", "V07")
+@requirement("R01", "R02", "S09", "V07")
 def test_no_path_is_the_servers_fault(wire: Wire, victim: Victim, route: Route) -> None:
     client, room = victim()
     for parameter in parameters(route):
@@ -423,6 +310,19 @@ def test_the_token_is_asked_for_first(wire: Wire, victim: Victim, route: Route) 
     ]
     told = [(answer.status, json.loads(answer.body).get("errcode")) for answer in answers]
     assert (told == [MISSING, UNKNOWN]) == (name_of(route) not in OPEN_TO_ANYBODY)
+
+
+@every_route
+@requirement("A01")
+def test_every_call_hears_the_token_in_the_query(wire: Wire, victim: Victim, route: Route) -> None:
+    """Under every prefix that it has; a path or a body that is wrong is found only after it."""
+    for prefix in route.prefixes:
+        client, room = victim()
+        path = filled(route, client, room).removeprefix(route.prefixes[-1])
+        answer = wire.ask(route.method, f"{prefix}{path}?access_token={client.token}", b"{")
+        assert MISSING[1].encode() not in answer.body
+        assert UNKNOWN[1].encode() not in answer.body
+        check(answer, path)
 
 
 @every_route

@@ -75,6 +75,29 @@ def test_what_is_no_text_is_not_shown(alice: Client) -> None:
     assert shown.keys().isdisjoint({"name", "topic", "avatar_url", "canonical_alias", "room_type"})
 
 
+def test_an_avatar_that_is_no_media_is_not_shown(alice: Client) -> None:
+    room = alice.create_room(visibility="public")
+    alice.set_state(room, "m.room.avatar", {"url": "https://example.org/a.png"})
+    shown = next(found for found in everything(alice) if found["room_id"] == room)
+    assert "avatar_url" not in shown
+
+
+@pytest.mark.parametrize("alias", ["#nowhere:localhost", "no alias", "#" + "a" * 9_000])
+def test_only_an_alias_of_the_room_is_shown(alice: Client, alias: str) -> None:
+    stated = {"type": "m.room.canonical_alias", "content": {"alias": alias}}
+    room = alice.create_room(visibility="public", initial_state=[stated])
+    shown = next(found for found in everything(alice) if found["room_id"] == room)
+    assert "canonical_alias" not in shown
+
+
+def test_the_alias_of_another_room_is_not_shown(alice: Client, bob: Client, word: str) -> None:
+    alice.create_room(room_alias_name=word)
+    stated = {"type": "m.room.canonical_alias", "content": {"alias": f"#{word}:localhost"}}
+    imposter = bob.create_room(visibility="public", initial_state=[stated])
+    shown = next(found for found in everything(bob) if found["room_id"] == imposter)
+    assert "canonical_alias" not in shown
+
+
 def everything(client: Client, **query: object) -> Iterator[Any]:
     """The whole list, page by page."""
     page = client.must("GET", "/publicRooms", **query)

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from server.http.limits import Limits
+from server.rate_limits import Limits
 from tests.harness.client import PASSWORD, V1, Client, error_of, path_of
 from tests.harness.local_homeserver import fast_directory
 from tests.harness.server_process import ServerProcess, serving
@@ -42,6 +43,14 @@ def bob(http: httpx.Client) -> Client:
     return Client("", http=http).register("bob")
 
 
+def send_path(room: str) -> str:
+    return path_of("rooms", room, "send", "com.example.own", "1")
+
+
+def state_path(room: str) -> str:
+    return path_of("rooms", room, "state", "com.example.own", "")
+
+
 def wait_of(answer: httpx.Response) -> int:
     """How many milliseconds somebody is told to wait."""
     assert error_of(answer) == LIMITED
@@ -54,7 +63,7 @@ def wait_of(answer: httpx.Response) -> int:
 
 def first_limited(client: Client, method: str, path: str, body: object, *, attempts: int) -> httpx.Response:
     """The first answer that is a 429; the attempts before it must not be enough."""
-    for number in range(2 * attempts):
+    for number in range(2 * attempts + 100):
         answer = client.call(method, path, body)
         if answer.status_code == 429:
             assert number >= attempts
@@ -67,8 +76,11 @@ def test_who_sends_too_much_waits_as_told(alice: Client, bob: Client) -> None:
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     path = path_of("rooms", room, "send", "com.example.own")
-    refused = first_limited(alice, "POST", path, {}, attempts=LIMITS.send.burst - 10)
-    wait_ms = wait_of(refused)
+    wait_of(first_limited(alice, "POST", path, {}, attempts=LIMITS.send.burst - 10))
+    for other in (send_path(room), path_of("rooms", room, "redact", "$unheard-of", "1")):
+        wait_of(first_limited(alice, "PUT", other, {}, attempts=0))
+    wait_of(first_limited(alice, "PUT", state_path(room), {}, attempts=LIMITS.state.burst - 10))
+    wait_ms = wait_of(first_limited(alice, "POST", path, {}, attempts=0))
     assert bob.say(room, "I have hardly said anything")
     time.sleep(wait_ms / 1000)
     assert alice.call("POST", path, {}).status_code == 200
@@ -78,6 +90,9 @@ def test_who_sends_too_much_waits_as_told(alice: Client, bob: Client) -> None:
 def test_logins_of_one_address_are_counted(alice: Client) -> None:
     answer = first_limited(alice.under(V1), "POST", "/login", {}, attempts=LIMITS.login.burst - 10)
     wait_of(answer)
+    refresh = {"refresh_token": "unheard of"}
+    wait_of(first_limited(alice.under(V1), "POST", "/tokenrefresh", refresh, attempts=0))
+    wait_of(first_limited(alice, "POST", "/refresh", refresh, attempts=0))
 
 
 @requirement("R04", "R05")
@@ -100,16 +115,116 @@ def test_reading_is_not_limited(alice: Client) -> None:
         assert alice.call("GET", "/joined_rooms").status_code == 200
 
 
+@requirement("R04")
+@pytest.mark.parametrize("call", ["state", "kick", "ban", "unban", "createRoom", "upgrade"])
+def test_state_is_counted_apart_from_messages(tight: ServerProcess, call: str) -> None:
+    user = tight.client().register(f"state-{call.lower()}")
+    room = user.create_room()
+    path = {"state": path_of("rooms", room, "state", "m.room.topic"), "createRoom": "/createRoom"}
+    answers = [
+        user.call(
+            "PUT" if call == "state" else "POST", path.get(call, path_of("rooms", room, call)), raw=b"{"
+        )
+        for _ in range(3)
+    ]
+    assert [error_of(answer)[0] for answer in answers] == [400, 400, 429]
+    assert "of the kind state;" in answers[-1].json()["error"]
+    assert user.say(room, "Messages are another matter.")
+
+
+@requirement("R04")
+def test_the_rate_is_checked_before_the_body(tight: ServerProcess) -> None:
+    user = tight.client().register("bodies")
+    path = path_of("rooms", user.create_room(), "send", "m.room.message")
+    answers = [user.call("POST", path, raw=b"no JSON") for _ in range(4)]
+    assert [error_of(answer) for answer in answers] == [(400, "M_NOT_JSON")] * 3 + [LIMITED]
+
+
+@requirement("R04")
+def test_a_bot_can_be_without_limits(tight: ServerProcess) -> None:
+    bot = tight.client().register("bot")
+    room = bot.create_room()
+    for number in range(30):
+        bot.say(room, f"{number} and counting")
+
+
+@requirement("R04")
+def test_a_user_can_have_another_limit(tight: ServerProcess) -> None:
+    bridge = tight.client().register("bridge")
+    path = path_of("rooms", bridge.create_room(), "send", "com.example.own")
+    refused = first_limited(bridge, "POST", path, {}, attempts=9)
+    assert "of the kind send;" in refused.json()["error"]
+
+
+@requirement("R04")
+def test_all_users_of_an_address_share_a_limit(tight: ServerProcess) -> None:
+    first, second = (tight.client().register(name) for name in ("first", "second"))
+    path = path_of("join", "!nowhere:localhost")
+    assert [first.call("POST", path, {}).status_code for _ in range(2)] == [403, 403]
+    answers = [second.call("POST", path, {}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [403, 429]
+    assert "of the kind join_of_address;" in answers[1].json()["error"]
+    with somewhere_else(tight, second) as elsewhere:
+        assert elsewhere.call("POST", path, {}).status_code == 403
+
+
+@requirement("R04")
+def test_changes_of_profiles_are_counted(tight: ServerProcess) -> None:
+    user = tight.client().register("changing")
+    path = path_of("profile", user.user_id, "displayname")
+    answers = [user.call("PUT", path, {"displayname": name}) for name in "abc"]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "of the kind profile;" in answers[-1].json()["error"]
+
+
 @requirement("R05", "M14")
-def test_wrong_passwords_are_counted_by_user() -> None:
-    """Even the right one is refused for a while: otherwise the answers would tell which one it is."""
-    with fast_directory() as directory, serving(directory / "data") as server:
-        client = server.client()
-        victim = server.client().register("victim").user_id
-        wrong = {"type": "m.login.password", "user": victim, "password": OVERLONG}
-        attempts = LIMITS.login_failures.burst
-        refused = first_limited(client, "POST", "/login", wrong, attempts=attempts)
-        assert wait_of(refused) > 1_000
-        assert error_of(client.call("POST", "/login", wrong | {"password": PASSWORD})) == LIMITED
-        other = client.call("POST", "/login", wrong | {"user": "other"})
-        assert error_of(other) == (403, "M_FORBIDDEN")
+def test_wrong_passwords_are_counted_by_user_and_address(tight: ServerProcess) -> None:
+    """Even the right one is refused for a while, where it was guessed; elsewhere its owner gets in."""
+    victim = tight.client().register("victim")
+    wrong = {"type": "m.login.password", "user": victim.user_id, "password": OVERLONG}
+    right = wrong | {"password": PASSWORD}
+    refused = first_limited(tight.client(), "POST", "/login", wrong, attempts=3)
+    assert wait_of(refused) > 1_000
+    assert error_of(tight.client().call("POST", "/login", right)) == LIMITED
+    other = tight.client().call("POST", "/login", wrong | {"user": "other"})
+    assert error_of(other) == (403, "M_FORBIDDEN")
+    with somewhere_else(tight, victim) as elsewhere:
+        assert elsewhere.call("POST", "/login", right).status_code == 200
+        answers = [elsewhere.call("POST", "/login", wrong) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403, 403, 429]
+    assert "of the kind login_failures_of_user;" in answers[-1].json()["error"]
+
+
+TIGHT = """
+[rate_limit]
+send = { per_second = 0.01, burst = 3 }
+state = { per_second = 0.01, burst = 3 }
+join_of_address = { per_second = 0.01, burst = 3 }
+profile = { per_second = 0.01, burst = 2 }
+login_failures = { per_second = 0.01, burst = 3 }
+login_failures_of_user = { per_second = 0.01, burst = 5 }
+
+[rate_limit.users."@bot:localhost"]
+unlimited = true
+
+[rate_limit.users."@bridge:localhost".send]
+burst = 9
+"""
+
+
+@pytest.fixture(scope="module")
+def tight() -> Iterator[ServerProcess]:
+    """A server that lets nobody do much, but for two users."""
+    with fast_directory() as directory:
+        file = directory / "roomlog.toml"
+        file.write_text(TIGHT)
+        with serving(directory / "data", "--config", str(file)) as server:
+            yield server
+
+
+@contextmanager
+def somewhere_else(server: ServerProcess, client: Client) -> Iterator[Client]:
+    """The same session from another address."""
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=server.address, transport=transport, timeout=30) as http:
+        yield client.over(Client("", http=http))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from projections.room_versions import SUPPORTED
 from tests.harness.client import V1, Client, error_of, path_of
 from tests.server.conftest import every_prefix
 
@@ -198,13 +199,37 @@ def test_a_redaction_can_be_posted(alice: Client, room: str) -> None:
     assert (shown["redacts"], shown["content"]["reason"]) == (said, "slip")
 
 
+@pytest.mark.parametrize("version", SUPPORTED)
 @every_prefix
-@requirement("M11")
-def test_a_redaction_can_be_sent(alice: Client, room: str) -> None:
+@requirement("M11", "V03")
+def test_a_redaction_can_be_sent(alice: Client, version: str) -> None:
+    room = alice.create_room(room_version=version)
     said = alice.say(room, SECRET)
     redaction_id = alice.send(room, {"redacts": said, "reason": "slip"}, event_type="m.room.redaction")
     because = alice.event(room, said)["unsigned"]["redacted_because"]
     assert (because["event_id"], because["redacts"]) == (redaction_id, said)
+    shown = alice.event(room, redaction_id)
+    assert (shown["redacts"], shown["content"]["reason"]) == (said, "slip")
+    assert alice.event(room, said)["content"] == {}
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+@requirement("M10")
+def test_what_is_kept_depends_on_the_version(alice: Client, version: str) -> None:
+    room = alice.create_room(room_version=version, creation_content={"m.federate": False})
+    number, state = int(version), {event["type"]: event for event in alice.state(room)}
+    create, levels = state["m.room.create"], state["m.room.power_levels"]
+    rules = alice.set_state(room, "m.room.join_rules", {"join_rule": "invite", "allow": [], "x": 1})
+    for event_id in (create["event_id"], levels["event_id"], rules):
+        alice.redact(room, event_id)
+
+    def kept(event_id: str) -> set[str]:
+        return set(alice.event(room, event_id)["content"])
+
+    assert kept(create["event_id"]) == (set(create["content"]) if number >= 11 else {"creator"})
+    assert ("invite" in kept(levels["event_id"])) == (number >= 11)
+    assert kept(levels["event_id"]) >= {"ban", "events", "events_default", "kick", "redact", "users"}
+    assert kept(rules) == {"join_rule"} | ({"allow"} if number >= 8 else set())
 
 
 @pytest.mark.parametrize("content", [{}, {"redacts": None}, {"redacts": ["$a"]}])

@@ -10,7 +10,8 @@ from server.app import ROUTES
 from server.config import Config
 from server.http.application import build
 from server.http.context import Context
-from server.http.limits import Limit, Limits, RateLimits
+from server.http.limits import RateLimits
+from server.rate_limits import Limit, Limits
 from server.sync.audience import Audience
 from tests.harness.client import PASSWORD, R0, V1, V3, Client, error_of
 from tests.harness.local_homeserver import Ticking, fast_directory, local_homeserver
@@ -73,6 +74,7 @@ def test_the_device_stays_the_same(alice: Client) -> None:
     assert who(alice, new["access_token"]).json()["device_id"] == tokens["device_id"]
 
 
+@requirement("T01", "T02")
 def test_a_transaction_is_the_same_after_a_refresh(alice: Client, room: str) -> None:
     tokens = refreshable(alice)
     before, after = alice.under(V3), alice.under(V3)

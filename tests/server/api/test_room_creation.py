@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from projections import timeline
+from projections.room_versions import SUPPORTED
 from projections.sessions import Session
 from server.rooms.creation import CreateRoom, RoomRequest, create_room
 from tests.harness.client import Client, error_of, path_of
@@ -127,6 +128,44 @@ def test_the_server_says_who_created_what(alice: Client) -> None:
     assert state_of(alice, room)["m.room.create", ""] == expected
 
 
+@pytest.mark.parametrize("version", SUPPORTED)
+@requirement("M08")
+def test_nobody_else_is_named_as_the_creator(alice: Client, version: str) -> None:
+    room = alice.create_room(creation_content={"creator": "@mallory:localhost"}, room_version=version)
+    named = state_of(alice, room)["m.room.create", ""].get("creator")
+    assert named == (alice.user_id if int(version) < 11 else None)
+
+
+@every_prefix
+@requirement("M08")
+def test_a_room_begins_in_one_order(alice: Client, bob: Client) -> None:
+    initial = [
+        {"type": "com.example.own", "state_key": "key", "content": {}},
+        {"type": "m.room.guest_access", "content": {"guest_access": "forbidden"}},
+    ]
+    room = alice.create_room(
+        room_alias_name=f"ordered{next(_numbers)}",
+        initial_state=initial,
+        name="Tea",
+        topic="Earl Grey",
+        invite=[bob.user_id],
+    )
+    history = alice.messages(room, dir="f", limit=100)["chunk"]
+    assert [(event["type"], event["state_key"]) for event in history] == [
+        ("m.room.create", ""),
+        ("m.room.member", alice.user_id),
+        ("m.room.power_levels", ""),
+        ("m.room.canonical_alias", ""),
+        ("m.room.join_rules", ""),
+        ("m.room.history_visibility", ""),
+        ("com.example.own", "key"),
+        ("m.room.guest_access", ""),
+        ("m.room.name", ""),
+        ("m.room.topic", ""),
+        ("m.room.member", bob.user_id),
+    ]
+
+
 @every_prefix
 @requirement("M08", "M09")
 def test_power_levels_are_laid_over(alice: Client) -> None:
@@ -178,7 +217,7 @@ REFUSED: dict[str, tuple[object, tuple[int, str]]] = {
     "long alias": ({"room_alias_name": "a" * 255}, (400, "M_INVALID_PARAM")),
     "guest": ({"invite": ["nobody"]}, (400, "M_INVALID_PARAM")),
     "guests": ({"invite": "nobody"}, (400, "M_BAD_JSON")),
-    "e-mail": ({"invite_3pid": [{"medium": "email"}]}, (400, "M_INVALID_PARAM")),
+    "e-mail": ({"invite_3pid": [{"medium": "email"}]}, (400, "M_SERVER_NOT_TRUSTED")),
     "oneself": ({"invite": ["@alice:localhost"]}, (400, "M_INVALID_ROOM_STATE")),
     "levels": ({"power_level_content_override": {"ban": "50"}}, (400, "M_INVALID_ROOM_STATE")),
     "no levels left": (

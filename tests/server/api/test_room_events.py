@@ -1,9 +1,11 @@
 """Sending message events and setting state: what becomes of a request, and what is refused."""
 
+import bisect
 from typing import Any
 
 import pytest
 
+from server.http.parsing import NESTING_MAX
 from tests.harness.client import V1, V3, Client, error_of, path_of, texts
 from tests.server.conftest import every_prefix
 
@@ -84,16 +86,19 @@ def test_the_body_of_state_is_its_content(alice: Client, room: str) -> None:
         (b'{"a": 1e2}', "M_BAD_JSON"),
         (b'{"a": 9007199254740992}', "M_BAD_JSON"),
         (b'{"a": 1, "a": 2}', "M_BAD_JSON"),
+        (b'{"a": {"b": 1, "b": 1}}', "M_BAD_JSON"),
+        (b'{"a": ' + b"[" * NESTING_MAX + b"]" * NESTING_MAX + b"}", "M_BAD_JSON"),
         (b"", "M_NOT_JSON"),
         (b"{", "M_NOT_JSON"),
         (b"{'a': 1}", "M_NOT_JSON"),
         (b'{"a": NaN}', "M_NOT_JSON"),
         (b'{"a": "\\ud800"}', "M_NOT_JSON"),
+        (b'{"\\udfff": 1}', "M_NOT_JSON"),
         (b'{"a": "\xff"}', "M_NOT_JSON"),
     ],
 )
 @every_prefix
-@requirement("S05", "R03")
+@requirement("S05", "S25", "R03")
 def test_a_content_that_is_no_object_is_refused(
     alice: Client, room: str, to: str, body: bytes, code: str
 ) -> None:
@@ -103,6 +108,15 @@ def test_a_content_that_is_no_object_is_refused(
     assert [event["event_id"] for event in alice.messages(room)["chunk"]] == [
         event["event_id"] for event in before
     ]
+
+
+@every_prefix
+@requirement("S04")
+def test_a_content_may_be_as_deep_as_a_body(alice: Client, room: str) -> None:
+    content: dict[str, Any] = {}
+    for _ in range(NESTING_MAX - 1):
+        content = {"a": content}
+    assert alice.event(room, alice.send(room, content, event_type="com.example.deep"))["content"] == content
 
 
 @pytest.mark.parametrize("integer", [0, -1, 2**53 - 1, 1 - 2**53])
@@ -162,14 +176,23 @@ def test_a_path_is_decoded_exactly_once(alice: Client, room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"body": "no type"}, {"msgtype": "m.text"}, {"msgtype": 1, "body": "a"}]
+    "content",
+    [
+        {},
+        {"body": "no type"},
+        {"msgtype": "m.text"},
+        {"msgtype": 1, "body": "a"},
+        {"msgtype": "m.text", "body": 1},
+        {"msgtype": "m.text", "body": None},
+    ],
 )
 @requirement("S10")
 def test_a_message_that_nobody_can_show_is_refused(
     alice: Client, room: str, content: dict[str, object]
 ) -> None:
     path = send_path(room, "m.room.message")
-    assert error_of(alice.under(V1).call("PUT", path, content)) == (400, "M_BAD_JSON")
+    for method, form in (("PUT", path), ("POST", path_of("rooms", room, "send", "m.room.message"))):
+        assert error_of(alice.under(V1).call(method, form, content)) == (400, "M_BAD_JSON")
     assert alice.under(V1).call("PUT", send_path(room, "com.example.own"), content).status_code == 200
 
 
@@ -328,6 +351,25 @@ def test_anothers_membership_is_checked_as_by_its_call(
         assert put(alice, bob.user_id, unknown) == (400, "M_BAD_JSON")
 
 
+@every_prefix
+@requirement("S28", "M06", "M07")
+def test_state_kicks_bans_and_unbans(alice: Client, bob: Client, shared_room: str) -> None:
+    path = state_path(shared_room, "m.room.member", bob.user_id)
+    for membership in ("leave", "ban", "leave", "invite"):
+        event_id = alice.must("PUT", path, {"membership": membership, "reason": "why"})["event_id"]
+        event = alice.event(shared_room, event_id)
+        assert event["content"] == {"membership": membership, "reason": "why"}
+    bob.join(shared_room)
+
+
+@requirement("S28")
+def test_a_member_without_membership_is_refused(alice: Client, bob: Client, shared_room: str) -> None:
+    for user in (alice, bob):
+        path = state_path(shared_room, "m.room.member", user.user_id)
+        assert error_of(alice.call("PUT", path, {"displayname": "Bob"})) == (400, "M_BAD_JSON")
+    assert bob.say(shared_room, "still here")
+
+
 @pytest.mark.parametrize("user_id", ["bob", "@bob", "!room:localhost", "@:localhost", "@bob:local host"])
 @requirement("S28")
 def test_a_membership_is_of_a_user(alice: Client, room: str, user_id: str) -> None:
@@ -359,6 +401,25 @@ def test_what_is_too_large_is_refused(alice: Client, room: str, what: str) -> No
         "state": (state_path(room, "com.example.own"), large),
     }[what]
     assert error_of(alice.call("PUT", path, content)) == (413, "M_TOO_LARGE")
+
+
+@every_prefix
+@requirement("V07")
+def test_one_byte_is_one_too_many(alice: Client, room: str) -> None:
+    """Between what is sent and what is refused stands a single byte, wherever in the event it is."""
+
+    def is_sent(number: int, wide: int = 0) -> bool:
+        content = {"body": "x" * number + "é" * wide}
+        answer = alice.call("PUT", send_path(room, "com.example.own", f"{number} {wide}"), content)
+        assert answer.status_code == 200 or error_of(answer) == (413, "M_TOO_LARGE")
+        return answer.status_code == 200
+
+    largest = bisect.bisect(range(65_536), False, key=lambda number: not is_sent(number)) - 1
+    assert is_sent(largest)
+    assert not is_sent(largest + 1)
+    assert is_sent(largest - 2, wide=1)  # two bytes in the event, six in the body of a client that escapes
+    assert not is_sent(largest - 1, wide=1)
+    assert largest > 65_536 - 1_024
 
 
 @requirement("V07")

@@ -89,6 +89,14 @@ def test_joined_members_come_with_their_profiles(alice: Client, bob: Client, sha
     joined = alice.must("GET", path_of("rooms", shared_room, "joined_members"))["joined"]
     shown = {"display_name": "Bob", "avatar_url": "mxc://localhost/b"}
     assert joined == {alice.user_id: {}, bob.user_id: shown}
+    bob.set_state(
+        shared_room,
+        "m.room.member",
+        {"membership": "join", "displayname": 1, "avatar_url": "https://b"},
+        bob.user_id,
+    )
+    joined = alice.must("GET", path_of("rooms", shared_room, "joined_members"))["joined"]
+    assert joined == {alice.user_id: {}, bob.user_id: {}}
     bob.leave(shared_room)
     assert error_of(bob.call("GET", path_of("rooms", shared_room, "joined_members"))) == (403, "M_FORBIDDEN")
 

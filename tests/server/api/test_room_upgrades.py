@@ -170,3 +170,31 @@ def test_a_refused_upgrade_changes_nothing(alice: Client, old: str, case: str) -
     since = alice.sync()["next_batch"]
     assert error_of(alice.call("POST", path_of("rooms", old, "upgrade"), body)) == error
     assert alice.sync(since=since)["next_batch"] == since
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_bans_go_along(alice: Client, bob: Client, carol: Client, old: str, version: str) -> None:
+    ban = path_of("rooms", old, "ban")
+    alice.must("POST", ban, {"user_id": carol.user_id, "reason": "noise"})
+    alice.must("POST", ban, {"user_id": "@dave:localhost", "reason": "x" * 1_000})
+    alice.must("POST", ban, {"user_id": "@erin:localhost"})
+    alice.must("POST", path_of("rooms", old, "unban"), {"user_id": "@erin:localhost"})
+    new = upgrade(alice, old, new_version=version)
+    bans = {
+        event["state_key"]: event["content"]
+        for event in alice.state(new)
+        if event["type"] == "m.room.member" and event["state_key"] != alice.user_id
+    }
+    assert bans == {
+        carol.user_id: {"membership": "ban", "reason": "noise"},
+        "@dave:localhost": {"membership": "ban"},
+    }
+    assert error_of(carol.call("POST", path_of("join", new), {})) == (403, "M_FORBIDDEN")
+    bob.join(new)
+
+
+def test_a_creator_of_the_new_room_is_not_banned_from_it(alice: Client, old: str) -> None:
+    creator = "@dave:localhost"
+    alice.must("POST", path_of("rooms", old, "ban"), {"user_id": creator})
+    new = upgrade(alice, old, new_version="12", additional_creators=[creator])
+    alice.invite(new, creator)

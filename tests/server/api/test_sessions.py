@@ -1,9 +1,11 @@
 """Logging in and out, and which token stands for whom."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
-from tests.harness.client import PASSWORD, PREFIXES, V1, Client, error_of
+from tests.harness.client import PASSWORD, PREFIXES, V1, Client, error_of, path_of
 from tests.server.conftest import NewUser, every_prefix
 
 requirement = pytest.mark.requirement
@@ -58,6 +60,18 @@ def test_two_tokens_are_one_too_many(alice: Client) -> None:
 def test_nobody_acts_as_another_user(alice: Client, bob: Client) -> None:
     assert alice.token is not None
     assert who(alice, token=alice.token, user_id=bob.user_id).json()["user_id"] == alice.user_id
+
+
+@every_prefix
+@requirement("A09", "S11")
+def test_nobody_sends_as_another_user_or_at_another_time(
+    alice: Client, bob: Client, shared_room: str
+) -> None:
+    path = path_of("rooms", shared_room, "send", "com.example.own", "1")
+    event_id = alice.must("PUT", path, {}, user_id=bob.user_id, ts=1)["event_id"]
+    event = bob.event(shared_room, event_id)
+    assert event["sender"] == alice.user_id
+    assert event["origin_server_ts"] > 1_600_000_000_000
 
 
 @requirement("A02")
@@ -130,6 +144,22 @@ def test_a_wrong_name_and_a_wrong_password_look_alike(alice: Client, anybody: Cl
     assert len({answer.text for answer in answers}) == 1
 
 
+def test_many_passwords_are_checked_while_others_are_answered(anybody: Client) -> None:
+    """A slow hash is nobody else's business: if all waited for it, an answer or two would come between each
+    and the next.
+    """
+    logins, body = 8, {"type": "m.login.password", "user": "nobody", "password": "wrong"}
+    answered = 0
+    with ThreadPoolExecutor(logins) as crowd:
+        waiting = [crowd.submit(anybody.call, "POST", "/login", body) for _ in range(logins)]
+        while not all(login.done() for login in waiting):
+            assert anybody.http.get("/_matrix/client/versions").status_code == 200
+            answered += 1
+    assert {error_of(login.result()) for login in waiting} == {(403, "M_FORBIDDEN")}
+    assert answered > 5 * logins
+
+
+@every_prefix
 def test_logging_out_voids_the_token(new_user: NewUser) -> None:
     leaver = new_user()
     assert leaver.call("POST", "/logout").json() == {}
@@ -144,6 +174,7 @@ def test_logging_out_leaves_other_devices_alone(new_user: NewUser, anybody: Clie
     assert [device["device_id"] for device in laptop.must("GET", "/devices")["devices"]] == [laptop.device_id]
 
 
+@every_prefix
 def test_logging_out_everywhere_voids_every_token(new_user: NewUser, anybody: Client) -> None:
     phone = new_user()
     laptop = anybody.under(phone.prefix).log_in(phone.user_id)

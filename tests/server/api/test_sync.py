@@ -37,9 +37,36 @@ def all_ids(client: Client, room_id: str) -> list[str]:
 @every_prefix
 def test_a_new_user_has_nothing_to_hear(new_user: NewUser) -> None:
     answer = new_user().sync()
-    assert answer["rooms"] == {"join": {}, "invite": {}, "knock": {}, "leave": {}}
-    assert answer["device_one_time_keys_count"] == {"signed_curve25519": 0}
-    assert answer["device_unused_fallback_key_types"] == []
+    assert answer.pop("next_batch")
+    assert answer == {
+        "rooms": {"join": {}, "invite": {}, "knock": {}, "leave": {}},
+        "account_data": {"events": []},
+        "presence": {"events": []},
+        "to_device": {"events": []},
+        "device_lists": {"changed": [], "left": []},
+        "device_one_time_keys_count": {"signed_curve25519": 0},
+        "device_unused_fallback_key_types": [],
+    }
+
+
+@every_prefix
+def test_every_section_of_a_room_has_its_form(alice: Client, bob: Client, shared_room: str) -> None:
+    for section in (joined(bob, shared_room), joined(bob, shared_room, use_state_after="true")):
+        state = {"state", "state_after"} & section.keys()
+        assert len(state) == 1
+        assert section.keys() - state == {
+            "timeline",
+            "account_data",
+            "ephemeral",
+            "summary",
+            "unread_notifications",
+        }
+        assert section["account_data"] == section["ephemeral"] == {"events": []}
+        assert section["timeline"].keys() == {"events", "limited", "prev_batch"}
+    since = bob.now()
+    bob.leave(shared_room)
+    left = bob.sync(since=since)["rooms"]["leave"][shared_room]
+    assert left.keys() == {"timeline", "state", "account_data"}
 
 
 @every_prefix

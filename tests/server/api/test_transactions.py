@@ -165,6 +165,7 @@ READERS: tuple[Callable[[Client, str, str], Json], ...] = (
 )
 
 
+@every_prefix
 @requirement("T05")
 def test_only_the_sending_device_sees_the_id(new_user: NewUser, anybody: Client, bob: Client) -> None:
     phone = new_user()

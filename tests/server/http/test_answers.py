@@ -34,8 +34,8 @@ def test_an_error_can_have_more_fields() -> None:
 
 
 @pytest.mark.parametrize(("wait_ms", "seconds"), [(1, "1"), (1000, "1"), (1001, "2"), (0, "0")])
+@pytest.mark.requirement("R04")
 def test_the_time_to_wait_is_rounded_up(wait_ms: int, seconds: str) -> None:
-    """R04."""
     response = error_answer(MatrixError(ErrorCode.LIMIT_EXCEEDED, "Slower.", retry_after_ms=wait_ms))
     assert response.headers["retry-after"] == seconds
     assert msgspec.json.decode(response.body)["retry_after_ms"] == wait_ms

@@ -117,15 +117,15 @@ def test_the_content_type_is_not_asked_for(client: httpx.Client, content_type: s
         ("PUT", "/rooms/r/send/t/1", (400, "M_NOT_JSON")),
     ],
 )
+@pytest.mark.requirement("R01")
 def test_every_failure_has_the_shape_of_errors(
     client: httpx.Client, method: str, path: str, expected: tuple[int, str]
 ) -> None:
-    """R01."""
     assert error_of(client.request(method, path)) == expected
 
 
+@pytest.mark.requirement("E13")
 def test_a_post_with_a_transaction_id_is_a_wrong_method(client: httpx.Client) -> None:
-    """E13."""
     response = client.post("/rooms/r/send/t/1", json={})
     assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, PUT")
 

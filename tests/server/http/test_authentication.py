@@ -38,8 +38,8 @@ def test_the_header_is_heard_everywhere(prefix: str, header: bytes) -> None:
 
 
 @pytest.mark.parametrize("prefix", FROM_2015)
+@pytest.mark.requirement("A01")
 def test_the_query_is_always_heard_under_the_prefixes_of_2015(prefix: str) -> None:
-    """A01."""
     assert access_token_of(asked(prefix, b"access_token=s3%2Bcret"), query_allowed=False) == "s3+cret"
 
 
@@ -55,8 +55,8 @@ def test_the_query_is_not_heard_today_if_it_is_not_allowed(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("query", [b"", b"access_token=", b"Access_Token=s3cret", b"token=s3cret"])
+@pytest.mark.requirement("A03")
 def test_a_request_without_a_token_is_refused(query: bytes) -> None:
-    """A03."""
     assert refused(asked("v3", query)) is ErrorCode.MISSING_TOKEN
 
 

@@ -1,5 +1,6 @@
 """Token buckets: how much is let through, and when there is more."""
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -7,15 +8,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.errors import ErrorCode, MatrixError
-from server.http.limits import KEY_CHARACTERS_MAX, Bucket, Limit, Limits, RateLimits, address_key
+from server.http.limits import KEY_CHARACTERS_MAX, RateLimits, address_key
+from server.rate_limits import Bucket, Limit, Limits, LimitsOfUser
 
 LIMITS = Limits(send=Limit(per_second=2, burst=3), join=Limit(per_second=1, burst=1))
 
 
 def wait_ms(limits: RateLimits, key: str, now_ms: int, name: Bucket = "send") -> int:
+    return waited_ms(lambda: limits.check(name, key, now_ms))
+
+
+def waited_ms(check: Callable[[], None]) -> int:
     """Milliseconds that somebody is told to wait; 0 if they are let through."""
     try:
-        limits.check(name, key, now_ms)
+        check()
     except MatrixError as error:
         assert (error.kind, type(error.fields["retry_after_ms"])) == (ErrorCode.LIMIT_EXCEEDED, int)  # noqa: PT017
         return cast(int, error.fields["retry_after_ms"])
@@ -87,25 +93,88 @@ def test_the_refusal_names_its_bucket() -> None:
         limits.check("login_failures", "@u:x", 0)
 
 
-def test_a_token_given_back_can_be_taken_again() -> None:
-    limits = RateLimits(LIMITS)
-    limits.check("join", "@u:x", 0)
-    limits.give_back("join", "@u:x")
-    assert [wait_ms(limits, "@u:x", 0, "join") for _ in range(2)] == [0, 1000]
+ALICE, BOB, HOME, WORK = "@alice:x", "@bob:x", "192.0.2.1", "192.0.2.2"
+FAILURES = Limits(
+    login_failures=Limit(per_second=1, burst=1), login_failures_of_user=Limit(per_second=0.5, burst=2)
+)
+
+
+def attempt_wait_ms(limits: RateLimits, user_id: str, address: str, now_ms: int = 0) -> int:
+    return waited_ms(lambda: limits.check_attempt(user_id, address, now_ms))
+
+
+def user_wait_ms(limits: RateLimits, user_id: str, address: str, now_ms: int = 0) -> int:
+    return waited_ms(lambda: limits.check_user("join", user_id, address, now_ms))
+
+
+def test_failures_are_counted_by_user_and_address() -> None:
+    """Whoever is wrong on purpose keeps nobody out who is somewhere else."""
+    limits = RateLimits(FAILURES)
+    waits = [attempt_wait_ms(limits, ALICE, address) for address in (HOME, HOME, WORK)]
+    assert waits == [0, 1000, 0]
+
+
+def test_failures_from_everywhere_are_counted_too() -> None:
+    limits = RateLimits(FAILURES)
+    waits = [attempt_wait_ms(limits, ALICE, address) for address in (HOME, WORK, "192.0.2.3")]
+    assert waits == [0, 0, 2000]
+    assert attempt_wait_ms(limits, BOB, "192.0.2.3") == 0
+
+
+def test_a_refused_attempt_is_no_failure() -> None:
+    limits = RateLimits(FAILURES)
+    waits = [attempt_wait_ms(limits, ALICE, address) for address in (HOME, HOME, HOME, WORK)]
+    assert waits == [0, 1000, 1000, 0]
+
+
+def test_a_success_costs_nothing() -> None:
+    limits = RateLimits(FAILURES)
+    for _ in range(5):
+        assert attempt_wait_ms(limits, ALICE, HOME) == 0
+        limits.forget_attempt(ALICE, HOME)
+    assert [attempt_wait_ms(limits, ALICE, HOME) for _ in range(2)] == [0, 1000]
 
 
 def test_giving_back_never_overfills_a_bucket() -> None:
-    limits = RateLimits(LIMITS)
-    limits.check("join", "@u:x", 0)
+    limits = RateLimits(FAILURES)
+    limits.check_attempt(ALICE, HOME, 0)
     for _ in range(5):
-        limits.give_back("join", "@u:x")
-    assert [wait_ms(limits, "@u:x", 0, "join") for _ in range(2)] == [0, 1000]
+        limits.forget_attempt(ALICE, HOME)
+    assert [attempt_wait_ms(limits, ALICE, HOME) for _ in range(2)] == [0, 1000]
 
 
 def test_what_nobody_took_cannot_be_given_back() -> None:
-    limits = RateLimits(LIMITS)
-    limits.give_back("join", "@u:x")
-    assert [wait_ms(limits, "@u:x", 0, "join") for _ in range(2)] == [0, 1000]
+    limits = RateLimits(FAILURES)
+    limits.forget_attempt(ALICE, HOME)
+    assert [attempt_wait_ms(limits, ALICE, HOME) for _ in range(2)] == [0, 1000]
+
+
+def test_an_address_has_a_bucket_for_all_its_users() -> None:
+    limits = RateLimits(Limits(join_of_address=Limit(per_second=1, burst=2)))
+    waits = [user_wait_ms(limits, *who) for who in ((ALICE, HOME), (BOB, HOME), (ALICE, HOME), (ALICE, WORK))]
+    assert waits == [0, 0, 1000, 0]
+
+
+def test_what_the_address_refuses_costs_the_user_nothing() -> None:
+    one = Limit(per_second=1, burst=1)
+    limits = RateLimits(Limits(join=one, join_of_address=one))
+    waits = [user_wait_ms(limits, *who) for who in ((ALICE, HOME), (BOB, HOME), (BOB, WORK))]
+    assert waits == [0, 1000, 0]
+
+
+def test_a_user_can_have_limits_of_their_own() -> None:
+    one, own = Limit(per_second=1, burst=1), LimitsOfUser(limits={"join": Limit(per_second=2, burst=2)})
+    limits = RateLimits(Limits(join=one, join_of_address=one, users={ALICE: own}))
+    assert [user_wait_ms(limits, ALICE, HOME) for _ in range(3)] == [0, 0, 500]
+    assert [user_wait_ms(limits, BOB, HOME) for _ in range(2)] == [0, 1000]
+
+
+def test_a_user_can_be_without_limits() -> None:
+    one = Limit(per_second=1, burst=1)
+    free = LimitsOfUser(is_unlimited=True)
+    limits = RateLimits(Limits(join=one, join_of_address=one, login_failures=one, users={ALICE: free}))
+    assert not any(user_wait_ms(limits, ALICE, HOME) for _ in range(100))
+    assert [attempt_wait_ms(limits, ALICE, HOME) for _ in range(2)] == [0, 1000]
 
 
 def test_a_clock_set_back_takes_no_tokens() -> None:

@@ -157,8 +157,8 @@ def test_brackets_side_by_side_are_not_nesting(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"1", b"null", b"true"])
+@pytest.mark.requirement("S05")
 def test_what_is_no_object_is_bad_json(body: bytes) -> None:
-    """S05."""
     assert refused(lambda: parse_object(body)) is ErrorCode.BAD_JSON
 
 

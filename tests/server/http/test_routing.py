@@ -145,19 +145,19 @@ def test_a_parameter_lends_no_methods_to_a_trailing_slash() -> None:
     ("path", "state_key"),
     [("", None), ("/", None), ("/foo", "foo"), ("/%40my_user%3Adomain.com", "@my_user:domain.com")],
 )
+@pytest.mark.requirement("S22", "E06")
 def test_state_is_set_with_a_key_or_without(rooms: RouteTable, path: str, state_key: str | None) -> None:
-    """S22, E06."""
     assert found(rooms, "PUT", f"/rooms/r/state/t{path}")[1].get("state_key") == state_key
 
 
+@pytest.mark.requirement("E04")
 def test_a_state_path_takes_no_transaction_id(rooms: RouteTable) -> None:
-    """E04."""
     assert refused(rooms, "PUT", "/rooms/r/state/m.another.example.event/foo/11") is ErrorCode.NO_SUCH_PATH
 
 
 @pytest.mark.parametrize("path", ["", "/", "/foo"])
+@pytest.mark.requirement("S24", "E03")
 def test_state_cannot_be_posted(rooms: RouteTable, path: str) -> None:
-    """S24, E03."""
     assert refused(rooms, "POST", f"/rooms/r/state/t{path}") is ErrorCode.NO_SUCH_METHOD
 
 

@@ -12,7 +12,8 @@ from server.app import ROUTES
 from server.config import Config
 from server.http.application import build
 from server.http.context import Context
-from server.http.limits import Limits, RateLimits
+from server.http.limits import RateLimits
+from server.rate_limits import Limits
 from server.sync.audience import Audience
 from tests.harness.client import PASSWORD, V3, path_of
 from tests.harness.local_homeserver import fast_directory, local_homeserver

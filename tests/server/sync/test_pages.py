@@ -40,6 +40,7 @@ def test_a_filter_for_other_rooms_leaves_nothing(alice: Client, talk: str) -> No
 
 
 @every_prefix
+@pytest.mark.requirement("G12")
 def test_the_last_page_has_no_end(alice: Client, talk: str) -> None:
     page = alice.messages(talk, limit=1_000)
     assert page["chunk"][-1]["type"] == "m.room.create"
@@ -48,6 +49,7 @@ def test_the_last_page_has_no_end(alice: Client, talk: str) -> None:
 
 
 @every_prefix
+@pytest.mark.requirement("G12")
 def test_the_page_that_is_full_at_the_end_has_none(alice: Client, talk: str) -> None:
     everything = alice.messages(talk, limit=1_000)["chunk"]
     assert "end" not in alice.messages(talk, limit=len(everything))
@@ -55,6 +57,7 @@ def test_the_page_that_is_full_at_the_end_has_none(alice: Client, talk: str) -> 
 
 
 @every_prefix
+@pytest.mark.requirement("G04", "M12")
 def test_for_who_left_the_newest_is_their_leave(alice: Client, bob: Client, shared_room: str) -> None:
     bob.say(shared_room, "bye")
     bob.leave(shared_room)
