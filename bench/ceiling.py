@@ -4,7 +4,6 @@ Nothing that stores events can be faster than this on the same machine, under th
 uvicorn and connection class. Run as a process: prints its address, serves until it is killed.
 """
 
-import gc
 import socket
 import sys
 
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.app import uvicorn_config
+from server.app import settle_memory, uvicorn_config
 
 _ANSWER = b'{"event_id":"$' + b"c" * 43 + b'"}'
 """As long as that of a send."""
@@ -33,7 +32,7 @@ async def serve() -> None:
     host, port = listening.getsockname()
     sys.stdout.write(f"http://{host}:{port}\n")
     sys.stdout.flush()
-    gc.freeze()
+    settle_memory()
     await uvicorn.Server(uvicorn_config(app)).serve([listening])
 
 

@@ -50,7 +50,7 @@ from server.appservices.delivery import delivering
 from server.appservices.queries import Queries
 from server.config import Config, log_url, views_path
 from server.homeserver import Homeserver
-from server.http.application import build
+from server.http.application import Application
 from server.http.context import Context
 from server.http.limits import RateLimits
 from server.http.protocol import MatrixProtocol
@@ -85,6 +85,7 @@ _SECONDS_TO_SHUT_DOWN = 3
 """For who reads an answer slowly; all others are answered at once. Leaves the disk two of five seconds."""
 _SECONDS_KEPT_ALIVE = 75
 _CONNECTIONS_WAITING_MAX = 2048
+_OBJECTS_BEFORE_COLLECTING = 20_000
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 _log = logging.getLogger("roomlog")
@@ -144,10 +145,9 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         limits = RateLimits(msgspec.structs.replace(config.rate_limit, is_on=config.rate_limits == "on"))
         queries = Queries(connections)
         context = Context(config, parts.homeserver, parts.writer, audience, limits, queries=queries)
-        server = _Server(uvicorn_config(build(ROUTES, {"context": context})), audience, announce)
+        server = _Server(uvicorn_config(Application(ROUTES, {"context": context})), audience, announce)
         watching = asyncio.create_task(server.stop_when(parts.writer.failed))
-        # What was made up to here stays until the end; the collector need not look at it again.
-        gc.freeze()
+        settle_memory()
         await server.serve([listening])
         watching.cancel()
     return 0 if parts.writer.failure is None else EXIT_LOG_FAILED
@@ -203,6 +203,16 @@ class _Server(uvicorn.Server):
     async def stop_when(self, failed: asyncio.Event) -> None:
         await failed.wait()
         self.should_exit = True
+
+
+def settle_memory() -> None:
+    """What was made up to here stays until the end; the collector need not look at it again.
+
+    Nor so often at what is new: what a request makes is gone with its answer, mostly without the collector,
+    whose default is to look after every 700 objects.
+    """
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTING, 20, 100)
 
 
 def uvicorn_config(app: Any) -> uvicorn.Config:

@@ -6,14 +6,14 @@ none about rooms. May import what is below it in `server/`, and never `server/ap
 
 Open `application.py` first, which puts the layers together, then `routing.py`:
 
-    protocol.py            bytes on the connection; answers what is no HTTP, and floods
-    cors.py                the outermost layer: headers for browsers on every answer
-    exception_handlers.py  whatever is raised becomes the one shape that errors have
-    routing.py             finds the handler by table
-    context.py             the parts of the server, for handlers
-    identity.py            who asks, and whether too often; from authentication.py and limits.py
-    interactive.py         proof of more than a token
-    waiting.py             answers that take their time
-    parsing.py             bodies and query parameters in
-    answers.py             values out
+    protocol.py     bytes on the connection; answers what is no HTTP, and floods
+    routing.py      finds the handler by table
+    refusals.py     whatever is raised becomes the one shape that errors have
+    cors.py         headers for browsers on every answer
+    context.py      the parts of the server, for handlers
+    identity.py     who asks, and whether too often; from authentication.py and limits.py
+    interactive.py  proof of more than a token
+    waiting.py      answers that take their time
+    parsing.py      bodies and query parameters in
+    answers.py      values out
 """

@@ -3,8 +3,8 @@
 Where: client-server API, "Standard error response", "Rate limiting".
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from starlette.responses import Response
@@ -22,20 +22,47 @@ class Refusal(MatrixError):
         self.headers = headers
 
 
-def answer(value: Any, status: int = 200) -> Response:
+class Answer(Response):
+    """JSON, with no headers but those that every answer has: most of what the server says.
+
+    Its headers are made when they are asked for, because mostly nobody asks: the connection knows them.
+    """
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, status: int) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "raw_headers":
+            raise AttributeError(name)
+        self.init_headers()
+        return self.raw_headers
+
+
+WRITE_WHOLE: Final = "roomlog.write_whole"
+"""In the scope of a request: takes an `Answer` in one piece, where the connection can; 9 µs less."""
+WriteWhole: TypeAlias = Callable[[int, bytes | memoryview], bool]
+"""Writes status and body. `False`: cannot be done now, send it in ASGI's messages."""
+
+
+def answer(value: Any, status: int = 200) -> Answer:
     """Answer with a value as JSON. What it holds as `msgspec.Raw` is sent as it is stored."""
-    return Response(_encoder.encode(value), status, media_type="application/json")
+    return Answer(_encoder.encode(value), status)
 
 
 def error_answer(error: MatrixError, status: int | None = None) -> Response:
     """Answer with an error; its kind gives the status, unless HTTP itself has a closer one."""
     body = {"errcode": error.kind.code, "error": error.message, **error.fields}
-    response = answer(body, error.kind.status if status is None else status)
-    if isinstance(error, Refusal):
-        response.headers.update(error.headers)
+    headers = dict(error.headers) if isinstance(error, Refusal) else {}
     wait_ms = error.fields.get("retry_after_ms")
     if isinstance(wait_ms, int):
         # The body's field is deprecated, older clients know nothing else; seconds are rounded up, so
         # that whoever waits that long is not refused again.
-        response.headers["Retry-After"] = str(-(-wait_ms // 1000))
-    return response
+        headers["Retry-After"] = str(-(-wait_ms // 1000))
+    status = error.kind.status if status is None else status
+    if not headers:
+        return answer(body, status)
+    return Response(_encoder.encode(body), status, headers, media_type="application/json")

@@ -1,29 +1,59 @@
-"""Puts the layers together: what the server is given to serve.
+"""The application: finds the handler, calls it, and turns whatever it raises into an answer.
 
-Cors → Starlette (500 of a bug, other errors) → RouteTable → endpoint
+    preflight  answered here, for any path, before anything looks at a token
+    RouteTable → handler → an answer, or an error that becomes one (`refusals.py`)
+    every answer leaves with the headers for browsers (`cors.py`)
+
+It takes the place of Starlette's application class, whose three layers around a route cost as much as
+finding the route, parsing and authenticating together; requests and responses are Starlette's.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from types import SimpleNamespace
+from typing import cast
 
-from starlette.applications import Starlette
-from starlette.types import ASGIApp, Lifespan
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from server.http.cors import Cors
-from server.http.exception_handlers import EXCEPTION_HANDLERS
+from server.http.answers import WRITE_WHOLE, Answer, WriteWhole
+from server.http.cors import preflight, with_cors_headers
+from server.http.refusals import STOPPING, refusal
 from server.http.routing import Route, RouteTable
 
-StarletteLifespan: TypeAlias = Lifespan[Starlette]
 
-
-def build(
-    routes: Iterable[Route], state: Mapping[str, object], lifespan: StarletteLifespan | None = None
-) -> ASGIApp:
-    """An application for these routes; handlers find what is in `state` as `request.app.state`.
+class Application:
+    """An ASGI application for these routes; handlers find what is in `state` as `request.app.state`.
 
     Raises `ValueError` if two routes cannot be told apart.
     """
-    app = Starlette(routes=[RouteTable(routes)], exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
-    for name, value in state.items():
-        setattr(app.state, name, value)
-    return Cors(app)
+
+    def __init__(self, routes: Iterable[Route], state: Mapping[str, object]) -> None:
+        self._table = RouteTable(routes)
+        self.state = SimpleNamespace(**state)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"nothing is served over {scope['type']}")
+        scope["app"] = self
+        response = await self._respond(Request(scope, receive, send))
+        if type(response) is Answer:
+            write = cast(WriteWhole | None, scope.get(WRITE_WHOLE))
+            if write is not None and write(response.status_code, response.body):
+                return
+        await response(scope, receive, with_cors_headers(send))
+
+    async def _respond(self, request: Request) -> Response:
+        scope = request.scope
+        if scope["method"] == "OPTIONS":
+            return preflight()
+        try:
+            matched, scope["path_params"] = self._table.find(scope["method"], scope["raw_path"])
+            scope["matched_route"] = matched
+            return await matched.endpoint(request)
+        except Exception as error:
+            return refusal(request, error)
+        except asyncio.CancelledError:
+            # The server stops, and has waited long enough: uvicorn would answer with an error of its own.
+            return STOPPING

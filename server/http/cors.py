@@ -1,47 +1,36 @@
-"""The outermost layer: lets a web page of any origin use the server.
+"""Lets a web page of any origin use the server.
 
 Every answer carries the headers, also errors, 404s and the 500 of a bug: a browser shows a page nothing
-of an answer without them, so that the page could not even say what went wrong. A preflight is answered
-here, for any path, before anything looks at a token.
+of an answer without them, so that the page could not even say what went wrong.
 
 Where: client-server API, "Web Browser Clients".
 """
 
 from collections.abc import Awaitable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Send
 
 CORS_HEADERS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"X-Requested-With, Content-Type, Authorization"),
 )
-_PREFLIGHT: Message = {
-    "type": "http.response.start",
-    "status": 204,
-    # Without an age a browser asks again before nearly every request.
-    "headers": [*CORS_HEADERS, (b"access-control-max-age", b"86400")],
-}
-_NO_BODY: Message = {"type": "http.response.body", "body": b""}
+_SECONDS_TO_REMEMBER = 86_400
+"""Without an age a browser asks again before nearly every request."""
 
 
-class Cors:
-    """Wraps an application; plain ASGI, because it is part of every request's cost."""
+def preflight() -> Response:
+    """The answer to OPTIONS, the same for every path."""
+    return Response(status_code=204, headers={"access-control-max-age": str(_SECONDS_TO_REMEMBER)})
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-        elif scope["method"] == "OPTIONS":
-            await send(_PREFLIGHT)
-            await send(_NO_BODY)
-        else:
+def with_cors_headers(send: Send) -> Send:
+    """Sends whatever is sent, and the headers with its beginning."""
 
-            def send_with_headers(message: Message) -> Awaitable[None]:
-                if message["type"] == "http.response.start":
-                    message["headers"] = [*message.get("headers", ()), *CORS_HEADERS]
-                return send(message)
+    def send_with_headers(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *CORS_HEADERS]
+        return send(message)
 
-            await self._app(scope, receive, send_with_headers)
+    return send_with_headers

@@ -50,19 +50,27 @@ async def parse(
 
 async def read_body(request: Request, *, limit: int = BODY_BYTES_MAX) -> bytes:
     """The whole body. Refuses as soon as it is known to be over the limit, and reads no further."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:18]) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > limit:
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value[:18]) > limit:
             raise _too_large(limit)
-        if not message.get("more_body", False):
-            return bytes(body)
+    body, more_body = await _receive(request)
+    if more_body:
+        whole = bytearray(body)
+        while more_body and len(whole) <= limit:
+            piece, more_body = await _receive(request)
+            whole += piece
+        body = bytes(whole)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _receive(request: Request) -> tuple[bytes, bool]:
+    """A piece of the body, and whether there is more to come."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> MatrixError:
@@ -172,10 +180,15 @@ def _invalid(name: str, wanted: str) -> MatrixError:
     return MatrixError(ErrorCode.INVALID_PARAM, f"{name} in the query must be {wanted}.")
 
 
+_NO_QUERY: Mapping[str, list[str]] = {}
+
+
 def _query(request: Request) -> Mapping[str, list[str]]:
     """Unlike Starlette's, refuses what is no UTF-8; parsed once for a request."""
     scope = request.scope
     if "parsed_query" not in scope:
+        if not scope["query_string"]:
+            return _NO_QUERY
         try:
             text = scope["query_string"].decode()
             scope["parsed_query"] = parse_qs(text, keep_blank_values=True, errors="strict")

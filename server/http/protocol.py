@@ -15,19 +15,19 @@ Most requests never notice it. It steps in where no application is asked:
 Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
 """
 
-import asyncio
 from functools import partial
 from typing import Any, cast
 
 import httptools
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.errors import ErrorCode, MatrixError
-from server.http.answers import error_answer
-from server.http.cors import CORS_HEADERS, Cors
+from server.http.answers import WRITE_WHOLE, error_answer
+from server.http.cors import CORS_HEADERS, with_cors_headers
+from server.http.refusals import OVERLOADED
 
 URL_BYTES_MAX = 16 * 1024
 """Room for the longest identifiers, all escaped, and for a filter written out in the query of a sync."""
@@ -47,20 +47,12 @@ _URL_TOO_LONG = _refusal(414, ErrorCode.TOO_LARGE, f"The URL is longer than {URL
 _HEAD_TOO_LARGE = _refusal(431, ErrorCode.TOO_LARGE, f"The headers are larger than {HEAD_BYTES_MAX} bytes.")
 _STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
-_stopping = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server is stopping.")))
-_unavailable: Any = Cors(error_answer(MatrixError(ErrorCode.UNAVAILABLE, "The server has too much to do.")))
+_JSON = b"".join(b"%b: %b\r\n" % header for header in ((b"content-type", b"application/json"), *CORS_HEADERS))
+"""The headers of an `Answer`, but for its length."""
 
 
-async def _until_stopped(
-    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """uvicorn cancels what takes too long when it stops, and would answer that with an error of its own."""
-    try:
-        await app(scope, receive, send)
-    except asyncio.CancelledError:
-        if cycle.response_started:
-            raise
-        await _stopping(scope, receive, send)
+async def _refuse_overload(scope: Scope, receive: Receive, send: Send) -> None:
+    await OVERLOADED(scope, receive, with_cors_headers(send))
 
 
 class _OverLimit(Exception):
@@ -81,11 +73,14 @@ class MatrixProtocol(HttpToolsProtocol):
         self.is_refused = False
         self.unfinished_bytes = 0
         """Received since a head was last complete, or a piece of a body came."""
+        self.piece_bytes = 0
+        """Received at once, last."""
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
             return
         self._unset_keepalive_if_required()
+        self.piece_bytes = len(data)
         self.unfinished_bytes += len(data)
         try:
             self._feed(data)
@@ -121,15 +116,20 @@ class MatrixProtocol(HttpToolsProtocol):
         return self.scope["method"] != "CONNECT"
 
     def on_headers_complete(self) -> None:
-        self.unfinished_bytes = 0
         if len(self.url) > URL_BYTES_MAX:
             raise _OverLimit(_URL_TOO_LONG)
-        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES_MAX:
+        # The sum cannot be over the limit if all that came in one piece is not; it costs 1 µs.
+        if self.piece_bytes + self.unfinished_bytes > HEAD_BYTES_MAX and self._head_bytes() > HEAD_BYTES_MAX:
             raise _OverLimit(_HEAD_TOO_LARGE)
+        self.unfinished_bytes = 0
         if len(self.pipeline) >= PIPELINE_MAX:
             # Goes unsaid, because there are answers to come first.
             raise _OverLimit(_MALFORMED)
         super().on_headers_complete()
+        # Not the case for an offer of another protocol that will be parsed again.
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and cycle.scope is self.scope:
+            cast(Scope, self.scope)[WRITE_WHOLE] = partial(self._write_whole, cycle)
 
     def on_body(self, body: bytes) -> None:
         self.unfinished_bytes = 0
@@ -145,8 +145,27 @@ class MatrixProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        app = _unavailable if app is service_unavailable else app
-        super()._start_asgi_task(cycle, partial(_until_stopped, app, cycle))
+        chosen: Any = _refuse_overload if app is service_unavailable else app
+        super()._start_asgi_task(cycle, chosen)
+
+    def _head_bytes(self) -> int:
+        return sum(len(name) + len(value) for name, value in self.headers)
+
+    def _write_whole(self, cycle: RequestResponseCycle, status: int, body: bytes) -> bool:
+        """What uvicorn does with an answer's two messages, without looking for what cannot be in it."""
+        if cycle.disconnected:
+            return True  # nobody is left to answer
+        if self.flow.write_paused or not cycle.keep_alive or cycle.response_started:
+            return False
+        if cycle.scope["method"] == "HEAD":
+            return False
+        cycle.response_started = cycle.response_complete = True
+        defaults = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (STATUS_LINE[status], defaults, _JSON, len(body))
+        self.transport.write(head + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def _refuse(self, refusal: Response) -> None:
         """Take nothing more from this connection, and say why if the client can make sense of it.

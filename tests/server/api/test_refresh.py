@@ -8,7 +8,7 @@ import pytest
 
 from server.app import ROUTES
 from server.config import Config
-from server.http.application import build
+from server.http.application import Application
 from server.http.context import Context
 from server.http.limits import RateLimits
 from server.rate_limits import Limit, Limits
@@ -194,7 +194,7 @@ async def here() -> AsyncIterator[Here]:
         async with local_homeserver(directory, now=clock) as running:
             audience = Audience(running.homeserver.views, running.writer.head)
             context = Context(Config(), running.homeserver, running.writer, audience, RateLimits(LIMITS))
-            transport = httpx.ASGITransport(build(ROUTES, {"context": context}))
+            transport = httpx.ASGITransport(Application(ROUTES, {"context": context}))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
                 yield Here(http, clock)
 

@@ -2,22 +2,37 @@
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.http.application import build
+from server.http.application import Application
 from server.http.protocol import MatrixProtocol
 from server.http.routing import Route
 
 Address: TypeAlias = tuple[str, int]
 
 _SECONDS_TO_ANSWER = 10
+
+
+class HalfOfAnAnswer(Response):
+    """Sends half of what it announces, and then does what it is told."""
+
+    def __init__(self, then: Callable[[Receive], Awaitable[None]]) -> None:
+        super().__init__()
+        self._then = then
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await self._then(receive)
 
 
 @contextmanager
@@ -35,7 +50,7 @@ def serving(
     # Listening begins here, so that a client that comes before the server is ready just waits.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            build(routes, {}),
+            Application(routes, {}),
             http=protocol,
             ws="none",
             lifespan="off",

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.http.answers import answer
 from server.http.parsing import read_body
 from server.http.protocol import HEAD_BYTES_MAX, PIPELINE_MAX, URL_BYTES_MAX, MatrixProtocol
 from server.http.routing import ROOT, Route
-from tests.server.http.serving import Address, ask, serving, talk
+from tests.server.http.serving import Address, HalfOfAnAnswer, ask, serving, talk
 
 GET = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -41,18 +41,18 @@ async def echo(request: Request) -> Response:
     return Response(await read_body(request, limit=len(LONG)))
 
 
-class AnswersEarly:
+async def answer_early(_: Request) -> Response:
     """Begins its answer before the request is complete, and waits for the rest of it."""
+    return HalfOfAnAnswer(_until_complete)
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
-        await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        while (await receive()).get("more_body", False):
-            pass
+
+async def _until_complete(receive: Receive) -> None:
+    while (await receive()).get("more_body", False):
+        pass
 
 
 ROUTES = [
-    Route("PUT", "/early", AnswersEarly(), ROOT),
+    Route("PUT", "/early", answer_early, ROOT),
     Route("GET", "/ping", ping, ROOT),
     Route("GET", "/slow", ping_slowly, ROOT),
     Route("PUT", "/echo", echo, ROOT),

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import Refusal
@@ -239,15 +238,6 @@ def test_one_name_for_two_parameters_is_an_error() -> None:
         table(("GET", "/{id}/to/{id}"))
 
 
-def test_an_endpoint_of_another_form_is_an_error() -> None:
-    async def confused(_: Request, __: str) -> Response:
-        return Response()
-
-    wrong: Any = confused
-    with pytest.raises(ValueError, match="takes neither"):
-        RouteTable([Route("GET", "/", wrong)])
-
-
 def test_a_route_is_served_behind_every_prefix() -> None:
     routes = RouteTable([Route("GET", "/sync", endpoint, CLIENT + V2_2015)])
     assert routes.operations == [
@@ -286,42 +276,6 @@ def test_the_prefix_decides_the_rendering(prefix: str, expected: Rendering) -> N
 
 def test_the_template_names_the_route_and_nobody_in_it() -> None:
     assert matched(V3 + "/rooms/!secret/send/t/1").template == V3 + SEND
-
-
-@pytest.mark.anyio
-async def test_a_handler_gets_a_request_with_its_parameters() -> None:
-    given: list[dict[str, Any]] = []
-
-    async def handler(request: Request) -> Response:
-        given.append(request.path_params)
-        return Response(status_code=202)
-
-    sent = await _handled(Route("GET", "/rooms/{room_id}", handler, ROOT), b"/rooms/%21r")
-    assert (given, sent[0]["status"]) == ([{"room_id": "!r"}], 202)
-
-
-@pytest.mark.anyio
-async def test_an_object_is_called_with_the_arguments_of_asgi() -> None:
-    class Hot:
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await send({"type": "http.response.start", "path_params": scope["path_params"]})
-
-    sent = await _handled(Route("GET", "/rooms/{room_id}", Hot(), ROOT), b"/rooms/%21r")
-    assert sent == [{"type": "http.response.start", "path_params": {"room_id": "!r"}}]
-
-
-async def _handled(route: Route, raw_path: bytes) -> list[Any]:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        raise AssertionError("nobody asked for the body")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": route.method, "raw_path": raw_path}
-    await RouteTable([route]).handle(scope, receive, send)
-    return sent
 
 
 def test_finding_a_route_costs_the_same_among_many() -> None:

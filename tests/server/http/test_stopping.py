@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
 from server.http.answers import answer
 from server.http.parsing import read_body
 from server.http.routing import ROOT, Endpoint, Route
-from tests.server.http.serving import Answer, serving, talk
+from tests.server.http.serving import Answer, HalfOfAnAnswer, serving, talk
 
 SECONDS_MAX = 10
 
@@ -51,11 +51,12 @@ def all_read(begun: Begun) -> Endpoint:
 
 
 def half_answered(begun: Begun) -> Endpoint:
-    async def endpoint(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
-        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    async def wait(_: Receive) -> None:
         begun.set()
         await asyncio.Event().wait()
+
+    async def endpoint(_: Request) -> Response:
+        return HalfOfAnAnswer(wait)
 
     return endpoint
 

@@ -10,7 +10,7 @@ import pytest
 from projections.views import Key, Table, View
 from server.app import ROUTES
 from server.config import Config
-from server.http.application import build
+from server.http.application import Application
 from server.http.context import Context
 from server.http.limits import RateLimits
 from server.rate_limits import Limits
@@ -59,7 +59,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
             parts.writer.listen(audience.hear)
             limits = RateLimits(Limits(is_on=False))
             context = Context(Config(), parts.homeserver, parts.writer, audience, limits)
-            transport = httpx.ASGITransport(build(ROUTES, {"context": context}))
+            transport = httpx.ASGITransport(Application(ROUTES, {"context": context}))
             async with httpx.AsyncClient(transport=transport, base_url="http://test" + V3) as http:
                 yield http
 
