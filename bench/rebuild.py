@@ -96,7 +96,9 @@ async def _fold_and_scan(log: Log, path: Path, progress: Progress) -> _Run:
         folded = perf_counter()
         await _scan(log)
         scanned = perf_counter()
-        return _Run(folded - started, scanned - folded, views.digest(), (path / "data.mdb").stat().st_size)
+        return _Run(
+            folded - started, scanned - folded, views.digest(), (path / "data.mdb").stat().st_blocks * 512
+        )
     finally:
         views.abandon()
         shutil.rmtree(path)

@@ -207,11 +207,15 @@ class LmdbTables:
         Raises whatever LMDB raises. Then it may or may not be there, with one exception:
         on `lmdb.MapFullError`, which comes before the first write, it is not.
         """
-        with self._environment.begin(write=True) as transaction:
-            for position, data in enumerate(batch, first):
-                # `append` makes LMDB fill pages to the end instead of splitting them in halves.
-                if not transaction.put(_key(position), data, db=self._entries, append=True, overwrite=False):
-                    raise lmdb.KeyExistsError(f"entry {position} is there already")
+        entries = [(_key(position), data) for position, data in enumerate(batch, first)]
+        with (
+            self._environment.begin(write=True) as transaction,
+            transaction.cursor(self._entries) as cursor,
+        ):
+            # `append` makes LMDB fill pages to the end instead of splitting them in halves.
+            _, added = cursor.putmulti(entries, overwrite=False, append=True)
+            if added != len(entries):
+                raise lmdb.KeyExistsError(f"one of the entries from {first} on is there already")
 
     def double_map(self) -> None:
         """For a batch that needs more than was foreseen. Raises `Full` if there is no room for a map."""

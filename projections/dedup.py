@@ -7,6 +7,7 @@ restart and a rebuild. Failed requests make no fact and so can be tried again.
 Where: client-server API, "Transaction identifiers". Keys of one device are neighbours.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,5 +50,7 @@ def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | N
     return None if known is None else str(known.answer)
 
 
+@lru_cache(maxsize=64)
 def _key(user_id: str, transaction: Transaction) -> Key:
+    """Remembered from the decision, which looks for it, to the fold, which writes it."""
     return key((user_id, transaction.device_id), (transaction.request, transaction.id))

@@ -35,7 +35,7 @@ class MemberCounts(msgspec.Struct, frozen=True, array_like=True):
     invited: int = 0
 
 
-_IN_ROOM: Table[Membership] = Table("memberships.in_room", Membership)
+_IN_ROOM: Table[Membership] = Table("memberships.in_room", Membership, remembered=16_384)
 _OF_USER: Table[Membership] = Table("memberships.of_user", Membership)
 _CHANGES_OF_USER: Table[str] = Table("memberships.changes_of_user", str)
 _PRESENT: Table[Membership] = Table("memberships.present", Membership)

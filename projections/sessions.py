@@ -56,7 +56,7 @@ class Device(msgspec.Struct, frozen=True, array_like=True):
     predecessor: Tokens | None = None
 
 
-_ACCESS_TOKENS: Table[AccessToken] = Table("sessions.access_tokens", AccessToken)
+_ACCESS_TOKENS: Table[AccessToken] = Table("sessions.access_tokens", AccessToken, remembered=16_384)
 _REFRESH_TOKENS: Table[Session] = Table("sessions.refresh_tokens", Session)
 _DEVICES: Table[Device] = Table("sessions.devices", Device)
 

@@ -14,9 +14,10 @@ from projections.projection import Projection
 from projections.timeline import TimelineEvent
 from projections.views import Table, View, WritableView, key
 
-_CURRENT: Table[Order] = Table("state.current", int)
+_CURRENT: Table[Order] = Table("state.current", int, remembered=32_768)
 _HISTORY: Table[None] = Table("state.history", None)
 _CHANGES: Table[None] = Table("state.changes", None)
+_VERSIONS: Table[str] = Table("state.versions", str, remembered=16_384)
 
 LATEST: Order = (1 << 63) - 1
 """As an order to look at: whatever is newest."""
@@ -25,7 +26,10 @@ LATEST: Order = (1 << 63) - 1
 def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
     event = fact.event
     if event.state_key is None:
+        if event.type == "m.room.redaction":
+            view.put(_VERSIONS, key(fact.room_id), fact.event_id)
         return
+    view.put(_VERSIONS, key(fact.room_id), fact.event_id)
     at = key(fact.room_id, event.type, event.state_key)
     view.put(_CURRENT, at, order)
     view.put(_HISTORY, at + key(order), None)
@@ -34,11 +38,19 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
 
 PROJECTION = Projection(
     name="state",
-    version=1,
+    version=2,
     facts=(RoomEvent,),
-    tables=(_CURRENT, _HISTORY, _CHANGES),
+    tables=(_CURRENT, _HISTORY, _CHANGES, _VERSIONS),
     apply=apply,
 )
+
+
+def version_of(view: View, room_id: str) -> str | None:
+    """Names the room's current state: the id of the last event that changed it, or what is shown of it.
+
+    An event's id and not its order, which another event gets if this one was never committed.
+    """
+    return view.get(_VERSIONS, key(room_id))
 
 
 def state_event(

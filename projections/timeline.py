@@ -56,11 +56,11 @@ class Tip(msgspec.Struct, frozen=True, array_like=True):
     order: Order
 
 
-_EVENTS: Table[TimelineEvent] = Table("timeline.events", TimelineEvent)
+_EVENTS: Table[TimelineEvent] = Table("timeline.events", TimelineEvent, remembered=4_096)
 _ORDERS: Table[Order] = Table("timeline.orders", int)
 _ORDERS_IN_ROOM: Table[None] = Table("timeline.orders_in_room", None)
-_ROOMS: Table[Room] = Table("timeline.rooms", Room)
-_TIPS: Table[Tip] = Table("timeline.tips", Tip)
+_ROOMS: Table[Room] = Table("timeline.rooms", Room, remembered=16_384)
+_TIPS: Table[Tip] = Table("timeline.tips", Tip, remembered=16_384)
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
@@ -74,7 +74,7 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
         transaction_id=transaction.id if transaction else "",
     )
     view.put(_EVENTS, key(order), record)
-    view.put(_ORDERS, key(fact.event_id), order)
+    view.put(_ORDERS, key((fact.event_id,)), order)
     view.put(_ORDERS_IN_ROOM, room + key(order), None)
     view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
     if event.type == "m.room.create" and not event.prev_events:
@@ -130,7 +130,7 @@ def event_at(view: View, order: Order) -> TimelineEvent:
 
 
 def event_by_id(view: View, event_id: str) -> TimelineEvent | None:
-    order = view.get(_ORDERS, key(event_id))
+    order = view.get(_ORDERS, key((event_id,)))
     return None if order is None else event_at(view, order)
 
 

@@ -121,6 +121,7 @@ class Writer:
         try:
             outcomes, entries = self._decide_all(update, batch)
             payloads = [encode_entry(facts) for facts in entries]
+            update.view.flush()
         except Exception:
             update.abort()
             if len(batch) == 1:

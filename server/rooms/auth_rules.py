@@ -33,6 +33,10 @@ _CREATE: Final = ("m.room.create", "")
 _JOIN_RULES: Final = ("m.room.join_rules", "")
 _POWER_LEVELS: Final = ("m.room.power_levels", "")
 
+_CONTENT_MATTERS: Final = frozenset(
+    ("m.room.create", "m.room.member", "m.room.power_levels", "m.room.third_party_invite")
+)
+
 _NOT_IN_ROOM: Final = "You are not in this room."
 
 
@@ -58,6 +62,11 @@ def authorise(event: Event, state: CurrentState, version: RoomVersion) -> None:
         _rule_5_member(event, room)
     else:
         _rules_from_6_on(event, room)
+
+
+def looks_at_content(event_type: str) -> bool:
+    """Do the rules for events of this type look at more than the type, the sender and the state?"""
+    return event_type in _CONTENT_MATTERS
 
 
 def auth_event_keys(

@@ -7,20 +7,28 @@ nothing to resolve.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from projections import state, timeline
 from projections.events import Event
 from projections.facts import RoomEvent, Transaction
 from projections.room_versions import RoomVersion
+from projections.row_memory import RowMemory
 from projections.timeline import Tip
 from projections.views import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms import canonical_json
-from server.rooms.auth_rules import StateKey, auth_event_keys, authorise
+from server.rooms.auth_rules import StateKey, auth_event_keys, authorise, looks_at_content
 from server.rooms.event_format import Sealed, seal_event
 from server.rooms.power_levels import PowerLevels
 from server.writer import Turn
+
+_AUTHORISED: Final = RowMemory(16_384)
+"""The auth events of messages, by the room's state, the sender and the type, for those that were allowed.
+
+Whether a message is allowed depends on these alone. Looking at the state and asking the rules anew took 11
+of the 40 µs that the decision to send took.
+"""
 
 
 class Standing(NamedTuple):
@@ -81,19 +89,38 @@ class RoomDraft:
 
         `redacts` is what a redaction takes back; where it stands is up to the room's version.
         """
-        fields = self._fields(event_type, sender, content, state_key, redacts)
         if event_type == "m.room.redaction" and state_key is not None:
             # Who may redact what is asked of messages only; as state it would redact past that.
             raise MatrixError(ErrorCode.INVALID_PARAM, "A redaction is sent; it cannot be set as state.")
-        sealed = self._seal(fields)
+        if redacts is not None:
+            content = {**content, "redacts": redacts}
+        canonical_json.check(content)
+        asked = self._authorisation(event_type, sender, state_key)
+        auth_events: list[str] | None = _AUTHORISED.rows.get(asked)
+        is_authorised = auth_events is not None
+        if auth_events is None:
+            keys = auth_event_keys(event_type, sender, state_key, content, self.version)
+            auth_events = [found.event_id for at in keys if (found := self.state.standing(at)) is not None]
+        sealed = self._seal(self._fields(event_type, sender, content, state_key, redacts, auth_events))
         fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
-        authorise(fact.event, self.state, self.version)
+        if not is_authorised:
+            authorise(fact.event, self.state, self.version)
+            if asked is not None:
+                _AUTHORISED.remember(asked, auth_events)
         self.state.lay_over(fact)
         self.facts.append(fact)
         self.room_id = fact.room_id
         self._last_event_ids = [fact.event_id]
         self._depth += 1
         return fact
+
+    def _authorisation(
+        self, event_type: str, sender: str, state_key: str | None
+    ) -> tuple[str | None, str, str] | None:
+        """Under what `_AUTHORISED` may know the answer; `None` if it depends on anything else."""
+        if state_key is not None or self.facts or looks_at_content(event_type):
+            return None
+        return state.version_of(self.turn.view, self.room_id), sender, event_type
 
     def _fields(
         self,
@@ -102,14 +129,11 @@ class RoomDraft:
         content: Mapping[str, Any],
         state_key: str | None,
         redacts: str | None,
+        auth_events: list[str],
     ) -> dict[str, Any]:
         """All keys of the stored event but its hashes."""
-        if redacts is not None:
-            content = {**content, "redacts": redacts}
-        canonical_json.check(content)
-        keys = auth_event_keys(event_type, sender, state_key, content, self.version)
         fields: dict[str, Any] = {
-            "auth_events": [found.event_id for at in keys if (found := self.state.standing(at)) is not None],
+            "auth_events": auth_events,
             "content": content,
             "depth": self._depth + 1,
             "origin_server_ts": self.turn.now,
