@@ -89,12 +89,12 @@ class RoomDraft:
 
         `redacts` is what a redaction takes back; where it stands is up to the room's version.
         """
-        if event_type == "m.room.redaction" and state_key is not None:
-            # Who may redact what is asked of messages only; as state it would redact past that.
-            raise MatrixError(ErrorCode.INVALID_PARAM, "A redaction is sent; it cannot be set as state.")
         if redacts is not None:
             content = {**content, "redacts": redacts}
         canonical_json.check(content)
+        if event_type == "m.room.redaction" and state_key is not None:
+            # Who may redact what is asked of messages only; as state it would redact past that.
+            raise MatrixError(ErrorCode.INVALID_PARAM, "A redaction is sent; it cannot be set as state.")
         asked = self._authorisation(event_type, sender, state_key)
         auth_events: list[str] | None = _AUTHORISED.rows.get(asked)
         is_authorised = auth_events is not None
