@@ -38,8 +38,8 @@ Key: TypeAlias = bytes
 Value = TypeVar("Value")
 
 _FORMAT = b"1"
-_MAP_SIZE_FIRST = 1 << 30
-"""Address space, not memory: the file grows as it is written. The map is doubled when it is half full."""
+_MAP_SIZE_FIRST = 1 << 28
+"""Address space, not memory, nor disk beyond what is allocated. The map is doubled when it is half full."""
 _TABLES_MAX = 128
 _PAGE_BYTES = mmap.PAGESIZE
 """LMDB takes the system's."""
@@ -416,7 +416,11 @@ class Views:
             self._environment.close()
             return
         self._environment.sync(True)
+        used = (self._environment.info()["last_pgno"] + 1) * _PAGE_BYTES
         self._environment.close()
+        # While it is open the file is as long as its map, most of it without blocks. Let it be as long as
+        # what is in it, for whoever copies it with a tool that does not know holes.
+        os.truncate(self.path / "data.mdb", used)
         self._note.unlink(missing_ok=True)
         _flush(self.path)
 
