@@ -6,7 +6,8 @@ import msgspec
 
 from projections.facts import AccountDeactivated, AccountRegistered, Order, PasswordChanged
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class Account(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,8 @@ import msgspec
 
 from projections.facts import AppserviceTransactionBegun, Order
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class AppserviceTransaction(msgspec.Struct, frozen=True, array_like=True):

@@ -14,7 +14,8 @@ import msgspec
 
 from projections.facts import Order, RequestAnswered, RoomEvent, Transaction
 from projections.projection import Projection
-from projections.views import Key, Table, View, WritableView, key
+from projections.tables import Key, Table, key
+from projections.views import View, WritableView
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):

@@ -5,7 +5,8 @@ Where: POST /account/deactivate, `erase`.
 
 from projections.facts import AccountDeactivated, Order
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 _ERASED: Table[Order] = Table("erasures.erased", int)
 

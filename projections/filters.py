@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from projections.facts import FilterStored, Order
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 _FILTERS: Table[bytes] = Table("filters.filters", bytes)
 

@@ -11,7 +11,8 @@ import msgspec
 
 from projections.facts import Order, RoomEvent, RoomForgotten
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

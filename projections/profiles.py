@@ -10,7 +10,8 @@ import msgspec
 
 from projections.facts import AccountDeactivated, Order, ProfileChanged
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class _Field(msgspec.Struct, frozen=True, array_like=True):

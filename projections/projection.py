@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from projections.facts import Fact, Order
-from projections.views import Table, WritableView
+from projections.tables import Table
+from projections.views import WritableView
 
 Apply: TypeAlias = Callable[[WritableView, Order, Any], None]
 

@@ -2,7 +2,8 @@
 
 from projections.facts import Order, ServerNamed
 from projections.projection import Projection
-from projections.views import Table, View, WritableView
+from projections.tables import Table
+from projections.views import View, WritableView
 
 _NAMES: Table[str] = Table("server_name.names", str)
 _AT = b"server_name"

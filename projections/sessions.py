@@ -20,7 +20,8 @@ from projections.facts import (
     SessionRefreshed,
 )
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

@@ -11,8 +11,9 @@ from itertools import chain
 from projections import timeline
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
+from projections.tables import Table, key
 from projections.timeline import TimelineEvent
-from projections.views import Table, View, WritableView, key
+from projections.views import View, WritableView
 
 _CURRENT: Table[Order] = Table("state.current", int, remembered=32_768)
 _HISTORY: Table[None] = Table("state.history", None)

@@ -14,7 +14,8 @@ from projections.facts import Order, RoomEvent
 from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 
 class TimelineEvent(msgspec.Struct, frozen=True, array_like=True, dict=True, omit_defaults=True):

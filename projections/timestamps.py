@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
-from projections.views import Table, View, WritableView, key
+from projections.tables import Table, key
+from projections.views import View, WritableView
 
 TIMESTAMP_MAX = (1 << 63) - 1
 _EVENTS: Table[None] = Table("timestamps.events", None)

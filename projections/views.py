@@ -22,20 +22,16 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, cast
 
 import lmdb
 import msgspec
 
 from eventlog.errors import Full
 from eventlog.log import Position
-from projections.identifiers import IDENTIFIER_BYTES_MAX
 from projections.row_memory import ROW_BYTES_MAX, RowMemories
-
-Key: TypeAlias = bytes
-Value = TypeVar("Value")
+from projections.tables import Key, Table, Value
 
 _FORMAT = b"1"
 _MAP_SIZE_FIRST = 1 << 28
@@ -48,46 +44,6 @@ _BYTES_AHEAD = 4 << 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _READERS_MAX = 126
 """Readers are the server's event loop, which holds one at a time, and people at the command line."""
-
-
-class Table(Generic[Value]):
-    """A named table with values of one type, kept as MessagePack."""
-
-    def __init__(self, name: str, kind: Any, *, remembered: int = 0) -> None:
-        """So many of its rows are `remembered` decoded; values must be such that nobody changes them."""
-        self.name = name
-        self.remembered = remembered
-        self.encode = msgspec.msgpack.Encoder().encode
-        self.decode = msgspec.msgpack.Decoder[Value](kind).decode
-
-
-def _digest(*texts: str) -> bytes:
-    encoded = [text.encode() for text in texts]
-    joined = b"".join([len(data).to_bytes(4) + data for data in encoded])
-    return hashlib.blake2b(joined, digest_size=16).digest()
-
-
-_digest_of_known = lru_cache(maxsize=1 << 15)(_digest)
-"""Rooms, users and event types come again and again; a look-up takes 0.1 µs, a digest 1.2."""
-
-
-def key(*parts: str | int | tuple[str, ...]) -> Key:
-    """A table key: 16 bytes of digest for each text or tuple of texts, 8 big-endian bytes for each number.
-
-    Digests give every key a bounded size (LMDB takes 511 bytes, a room id and a state key alone may be
-    longer) and leave what a table needs for locality: all keys that begin with the same parts are neighbours,
-    and numbers sort by value.
-    """
-    encoded = b""
-    for part in parts:
-        if isinstance(part, str):
-            # What is longer than any identifier is not worth remembering, and would fill the memory.
-            encoded += _digest_of_known(part) if len(part) <= IDENTIFIER_BYTES_MAX else _digest(part)
-        elif isinstance(part, int):
-            encoded += part.to_bytes(8)
-        else:
-            encoded += _digest(*part)
-    return encoded
 
 
 class View:

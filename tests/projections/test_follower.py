@@ -12,7 +12,8 @@ from projections.facts import AliasSet, Fact, Order, ServerNamed, encode_entry, 
 from projections.follower import catch_up, open_views, rebuild
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
-from projections.views import Checkpoint, Table, Views, WritableView
+from projections.tables import Table
+from projections.views import Checkpoint, Views, WritableView
 from tests.projections.folding import ALICE, ROOM, created, room_event
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections import views as views_module
-from projections.views import Checkpoint, Table, Views, WritableView, key
+from projections.tables import Table, key
+from projections.views import Checkpoint, Views, WritableView
 from tests.harness.local_homeserver import fast_directory
 
 NUMBERS: Table[int] = Table("test.numbers", int)

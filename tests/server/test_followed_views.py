@@ -11,7 +11,8 @@ from eventlog.engines import open_log
 from projections import accounts
 from projections.accounts import Account
 from projections.follower import open_views
-from projections.views import WritableView, key
+from projections.tables import key
+from projections.views import WritableView
 from server.config import log_url, views_path
 from tests.harness.local_homeserver import fast_directory
 from tests.harness.rebuilt_views import ViewsDiffer, assert_views_are_as_rebuilt

@@ -11,7 +11,7 @@ from eventlog.engines import open_log
 from projections.accounts import PROJECTION
 from projections.facts import AliasSet
 from projections.follower import open_views
-from projections.views import key
+from projections.tables import key
 from server.config import log_url, views_path
 from tests.server.cli.conftest import Roomlog, append
 from tests.server.cli.sample import ALICE, ROOM

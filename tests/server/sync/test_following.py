@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from projections.views import Key, Table, View
+from projections.tables import Key, Table
+from projections.views import View
 from server.app import ROUTES
 from server.config import Config
 from server.http.application import Application
