@@ -54,4 +54,9 @@ def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | N
 @lru_cache(maxsize=64)
 def _key(user_id: str, transaction: Transaction) -> Key:
     """Remembered from the decision, which looks for it, to the fold, which writes it."""
-    return key((user_id, transaction.device_id), (transaction.request, transaction.id))
+    return _key_of_device(user_id, transaction.device_id) + key((transaction.request, transaction.id))
+
+
+@lru_cache(maxsize=1 << 12)
+def _key_of_device(user_id: str, device_id: str) -> Key:
+    return key((user_id, device_id))

@@ -6,10 +6,11 @@ JSON from an `Event` again, so that the bytes that were hashed are the bytes tha
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import msgspec
+
+from projections.computed import computed
 
 
 class Event(msgspec.Struct, frozen=True, dict=True):
@@ -29,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, dict=True):
     prev_events: tuple[str, ...] = ()
     redacts_beside_content: str | None = msgspec.field(name="redacts", default=None)
 
-    @cached_property
+    @computed
     def content(self) -> dict[str, Any]:
         """The content as plain JSON values."""
         content: dict[str, Any] = msgspec.json.decode(self.raw_content)

@@ -12,12 +12,12 @@ tokens are SHA-256 digests.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import msgspec
 
 from eventlog.log import Position
+from projections.computed import computed
 from projections.events import Event, decode_event
 
 Order: TypeAlias = int
@@ -72,11 +72,11 @@ class RoomEvent(_Fact, frozen=True, tag="room_event", dict=True):
     """Canonical JSON, as hashed."""
     transaction: Transaction | None = None
 
-    @cached_property
+    @computed
     def event(self) -> Event:
         return decode_event(self.stored)
 
-    @cached_property
+    @computed
     def room_id(self) -> str:
         return self.event.room_id or "!" + self.event_id[1:]
 

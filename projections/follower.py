@@ -20,7 +20,7 @@ Progress: TypeAlias = Callable[[Position, Position], None]
 
 _ENTRIES_PER_UPDATE = 5_000
 """Large enough that commits do not count, small enough that what is dirty fits in memory."""
-_BYTES_PER_UPDATE = 8 << 20
+_BYTES_PER_UPDATE = 2 << 20
 """Of payload. The map under the views grows only between two updates: one must not fill it."""
 
 

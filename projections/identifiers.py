@@ -39,6 +39,8 @@ def is_room_alias(text: str) -> bool:
 
 def fits(text: str) -> bool:
     """Is it short enough to be an identifier, an event type or a state key?"""
+    if len(text) * 4 <= IDENTIFIER_BYTES_MAX:  # no character has more bytes
+        return True
     return len(text) <= IDENTIFIER_BYTES_MAX and len(text.encode()) <= IDENTIFIER_BYTES_MAX
 
 

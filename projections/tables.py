@@ -28,8 +28,10 @@ class Table(Generic[Value]):
 
 
 def _digest(*texts: str) -> bytes:
-    encoded = [text.encode() for text in texts]
-    joined = b"".join([len(data).to_bytes(4) + data for data in encoded])
+    joined = b""
+    for text in texts:
+        data = text.encode()
+        joined += len(data).to_bytes(4) + data
     return hashlib.blake2b(joined, digest_size=16).digest()
 
 

@@ -5,10 +5,10 @@ way it came by the event.
 """
 
 from collections.abc import Iterator
-from functools import cached_property
 
 import msgspec
 
+from projections.computed import computed
 from projections.events import Event, decode_event
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
@@ -31,11 +31,11 @@ class TimelineEvent(msgspec.Struct, frozen=True, array_like=True, dict=True, omi
     """Of the sender, if the request had a transaction id."""
     transaction_id: str = ""
 
-    @cached_property
+    @computed
     def event(self) -> Event:
         return decode_event(self.stored)
 
-    @cached_property
+    @computed
     def room_id(self) -> str:
         return self.event.room_id or "!" + self.event_id[1:]
 
@@ -65,7 +65,7 @@ _TIPS: Table[Tip] = Table("timeline.tips", Tip, remembered=16_384)
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
-    event, room = fact.event, key(fact.room_id)
+    event, room, at = fact.event, key(fact.room_id), key(order)
     transaction = fact.transaction
     record = TimelineEvent(
         order=order,
@@ -74,9 +74,9 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
         device_id=transaction.device_id if transaction else "",
         transaction_id=transaction.id if transaction else "",
     )
-    view.put(_EVENTS, key(order), record)
+    view.put(_EVENTS, at, record)
     view.put(_ORDERS, key((fact.event_id,)), order)
-    view.put(_ORDERS_IN_ROOM, room + key(order), None)
+    view.put(_ORDERS_IN_ROOM, room + at, None)
     view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
     if event.type == "m.room.create" and not event.prev_events:
         version = event.content.get("room_version", "1")

@@ -174,8 +174,10 @@ class WritableView(View):
         self._rows = self._row_bytes = 0
         self._written: dict[str, dict[Key, Any]] = {}
         """All rows that the update wrote, decoded."""
-        self._unflushed: dict[str, dict[Key, bytes | None]] = {}
-        """As LMDB has not been told of them yet; `None` is to be deleted."""
+        self._unflushed: dict[str, dict[Key, bytes]] = {}
+        """Of them, those that LMDB has not been told of yet, encoded."""
+        self._undeleted: dict[str, set[Key]] = {}
+        """Rows that LMDB has not been told to delete yet."""
         self._cleared: set[str] = set()
         self._not_remembered: set[tuple[str, Key]] = set()
 
@@ -189,29 +191,34 @@ class WritableView(View):
         name, data = table.name, table.encode(value)
         written = self._written.get(name)
         if written is None:
-            written = self._written[name] = {}
-            self._unflushed[name] = {}
+            written = self._begin_to_write(name)
         written[at] = value
         self._unflushed[name][at] = data
+        if name in self._undeleted:
+            self._undeleted[name].discard(at)
         if table.remembered and len(data) > ROW_BYTES_MAX:
             self._not_remembered.add((name, at))
 
     def delete(self, table: Table[Value], at: Key) -> bool:
         """Was there a row to delete?"""
         name = table.name
-        written = self._written.setdefault(name, {})
+        written = self._written.get(name)
+        if written is None:
+            written = self._begin_to_write(name)
         if at in written:
             existed = written[at] is not _GONE
         else:
             handle = self._handles[name]
             existed = name not in self._cleared and self._transaction.get(at, db=handle) is not None
         written[at] = _GONE
-        self._unflushed.setdefault(name, {})[at] = None
+        self._unflushed[name].pop(at, None)
+        self._undeleted.setdefault(name, set()).add(at)
         return existed
 
     def clear(self, table: Table[Any]) -> None:
         self._transaction.drop(self._handles[table.name], delete=False)
-        self._written[table.name], self._unflushed[table.name] = {}, {}
+        self._begin_to_write(table.name)
+        self._undeleted.pop(table.name, None)
         self._cleared.add(table.name)
 
     def scan(
@@ -228,7 +235,7 @@ class WritableView(View):
 
     def flush(self) -> None:
         """Hand everything to LMDB, which may refuse it: better before than while it is committed."""
-        for name in self._unflushed:
+        for name in self._written:
             self._flush_table(name)
 
     def commit(self) -> None:
@@ -245,19 +252,26 @@ class WritableView(View):
                 else:
                     memory.remember(at, value)
 
+    def _begin_to_write(self, name: str) -> dict[Key, Any]:
+        self._unflushed[name] = {}
+        self._written[name] = {}
+        return self._written[name]
+
     def _flush_table(self, name: str) -> None:
-        unflushed = self._unflushed.get(name)
+        unflushed, undeleted = self._unflushed.get(name), self._undeleted.pop(name, None)
+        handle = self._handles[name]
+        for at in undeleted or ():
+            self._transaction.delete(at, db=handle)
         if not unflushed:
             return
         self._rows += len(unflushed)
-        self._row_bytes += sum(len(data) for data in unflushed.values() if data is not None)
+        self._row_bytes += sum(map(len, unflushed.values()))
         self._make_room(self._rows, self._row_bytes)
-        handle = self._handles[name]
+        rows = sorted(unflushed.items())
         with self._transaction.cursor(handle) as cursor:
-            cursor.putmulti(sorted((at, data) for at, data in unflushed.items() if data is not None))
-        for at, data in unflushed.items():
-            if data is None:
-                self._transaction.delete(at, db=handle)
+            # Behind all others no place has to be looked for, and pages are filled to the end.
+            is_behind = not cursor.last() or bytes(cursor.key()) < rows[0][0]
+            cursor.putmulti(rows, append=is_behind)
         unflushed.clear()
 
 
@@ -444,8 +458,9 @@ class Views:
 
     def _make_room(self, rows: int, row_bytes: int) -> None:
         """Have blocks for so many rows of this update. Raises `Full` if the disk has none."""
-        # In the worst case a row needs a copy of its page, and the page is split.
-        needed = self._used_bytes + _BYTES_AHEAD + 2 * (rows * _PAGE_BYTES + row_bytes)
+        # In the worst case a row needs a copy of its page, but no page is copied twice, and it is split.
+        copied = min(rows * _PAGE_BYTES, self._used_bytes)
+        needed = self._used_bytes + _BYTES_AHEAD + copied + 2 * row_bytes
         if needed <= self._allocated_bytes:
             return
         until = needed + _BYTES_AHEAD

@@ -47,6 +47,10 @@ class RateLimits:
         self._buckets_max = buckets_max
         self._tables: dict[Bucket, OrderedDict[str, TokenBucket]] = {}
 
+    @property
+    def is_on(self) -> bool:
+        return self._limits.is_on
+
     def check(self, name: Bucket, key: str, now_ms: int) -> None:
         """Take a token from a key's bucket, or raise LIMIT_EXCEEDED with the time until there is one."""
         self._take(name, key, self._limits.of(name), now_ms)
