@@ -17,7 +17,6 @@ would go on: it forgets a failed flush, and the kernel forgets the pages that it
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -29,6 +28,7 @@ from eventlog.errors import Closed, Conflict, Damaged, Unknown
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
 from eventlog.log import Entry, Position
 from eventlog.ownership import Ownership
+from eventlog.store_thread import StoreThread
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -207,7 +207,7 @@ class LmdbLog:
     `Closed`, `read` ends at what was durable when it was begun, `wait` looks at intervals.
     """
 
-    def __init__(self, store: LmdbStore, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, store: LmdbStore, thread: StoreThread) -> None:
         """Use `open`."""
         self._store = store
         self._thread = thread
@@ -233,7 +233,7 @@ class LmdbLog:
         log, or ends in an entry that does not hold, `FileNotFoundError` for `read_only` without
         a log.
         """
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log")
+        thread = StoreThread("log")
         make_store = partial(
             LmdbStore,
             path,
@@ -243,9 +243,9 @@ class LmdbLog:
             unsafe_no_flush=unsafe_no_flush,
         )
         try:
-            store = await asyncio.get_running_loop().run_in_executor(thread, make_store)
+            store = await thread.call(make_store)
         except BaseException:
-            thread.shutdown(wait=False)
+            thread.end()
             raise
         return cls(store, thread)
 
@@ -255,10 +255,9 @@ class LmdbLog:
 
     async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
         self._refuse_if_closed()
-        appending = self._on_thread(self._store.append, tuple(payloads), after)
-        appending.add_done_callback(self._announce)
+        batch = tuple(payloads)
         # A caller that is cancelled does not take the batch along: it is decided on the thread.
-        return await asyncio.shield(appending)
+        return await self._thread.call(lambda: self._store.append(batch, after), self._announce)
 
     def read(self, *, after: Position = 0) -> AsyncIterator[Entry]:
         self._refuse_if_closed()
@@ -295,16 +294,16 @@ class LmdbLog:
     async def close(self) -> None:
         if self._closing is None:
             self._closing = self._on_thread(self._store.close)
-            self._thread.shutdown(wait=False)  # takes nothing more, and ends after what it has
+            self._thread.end()
             self._announce()
         await asyncio.shield(self._closing)
 
     def _on_thread(
         self, call: Callable[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> asyncio.Future[Answer]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))
+        return self._thread.call(partial(call, *args, **kwargs))
 
-    def _announce(self, _done: object = None) -> None:
+    def _announce(self) -> None:
         """Wake everyone who waits; who comes later waits for the next change."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
