@@ -1,5 +1,7 @@
 """The store under the views: tables and scans, whose views they are, and when they can be trusted."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog.errors import Full
 from projections import views as views_module
 from projections.tables import Table, key
 from projections.views import Checkpoint, Views, WritableView
@@ -183,6 +186,39 @@ def test_large_views_open_with_a_small_map(tmp_path: Path) -> None:
     views = opened(tmp_path / "views", map_size=1 << 20)
     put(views, 1)
     assert numbers_in(views) == [1]
+    views.close()
+
+
+def test_closed_file_is_as_long_as_what_is_in_it(tmp_path: Path) -> None:
+    views = opened(tmp_path / "views", map_size=1 << 24)
+    put(views, *range(1_000))
+    assert (tmp_path / "views" / "data.mdb").stat().st_size == 1 << 24  # as the map, most of it a hole
+    views.close()
+    assert (tmp_path / "views" / "data.mdb").stat().st_size < 1 << 20
+    views = opened(tmp_path / "views")
+    assert numbers_in(views) == [*range(1_000)]
+    views.close()
+
+
+def test_full_disk_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once LMDB writes to a page of its map that has no block on the disk, the process is gone."""
+
+    def no_space(_file: int, _begin: int, _length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    views = opened(tmp_path / "views")
+    put(views, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", no_space)
+        update = views.update()
+        update.view.put(TEXTS, key(1), "x" * 14_000_000)
+        with pytest.raises(Full):
+            update.view.flush()
+        update.abort()
+    put(views, 2)
+    assert numbers_in(views) == [1, 2]
     views.close()
 
 
