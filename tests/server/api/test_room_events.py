@@ -220,6 +220,29 @@ def test_an_unknown_room_is_forbidden_too(alice: Client) -> None:
     assert error_of(answer) == (403, "M_FORBIDDEN")
 
 
+@requirement("S11", "M09")
+def test_what_was_allowed_is_asked_anew_when_the_state_has_changed(
+    alice: Client, bob: Client, shared_room: str
+) -> None:
+    """Leave to send is remembered as long as the room's state is the same, and no longer."""
+    message = {"msgtype": "m.text", "body": "hello"}
+
+    def answer_to_bob() -> int:
+        return bob.call("POST", path_of("rooms", shared_room, "send", "m.room.message"), message).status_code
+
+    levels = alice.must("GET", path_of("rooms", shared_room, "state", "m.room.power_levels", ""))
+    answers = [answer_to_bob(), answer_to_bob()]
+    alice.set_state(shared_room, "m.room.power_levels", {**levels, "events_default": 1})
+    answers.append(answer_to_bob())
+    alice.set_state(shared_room, "m.room.power_levels", levels)
+    answers.append(answer_to_bob())
+    alice.must("POST", path_of("rooms", shared_room, "kick"), {"user_id": bob.user_id})
+    answers.append(answer_to_bob())
+    bob.join(shared_room)
+    answers.append(answer_to_bob())
+    assert answers == [200, 200, 403, 200, 403, 200]
+
+
 @every_prefix
 @requirement("S11", "M09")
 def test_a_type_asks_for_its_level(alice: Client, bob: Client) -> None:
