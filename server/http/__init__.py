@@ -7,6 +7,7 @@ none about rooms. May import what is below it in `server/`, and never `server/ap
 Open `application.py` first, which puts the layers together, then `routing.py`:
 
     protocol.py     bytes on the connection; answers what is no HTTP, and floods
+    doorkeeper.py   how many connections there may be, and how long each may dawdle
     routing.py      finds the handler by table
     refusals.py     whatever is raised becomes the one shape that errors have
     cors.py         headers for browsers on every answer

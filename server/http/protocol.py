@@ -6,6 +6,8 @@ Most requests never notice it. It steps in where no application is asked:
   when there is too much to do: each as `{"errcode", "error"}` with the headers for browsers.
 * What a client can make grow before its request is complete has a bound: the head, what stands between
   the pieces of a body, the requests that are sent ahead.
+* Who is late is answered 408 and closed, who never reads is cut off, and who is one too many is answered
+  503; `doorkeeper.py` says who that is.
 * An offer to go on in another protocol (WebSocket, HTTP/2 without TLS) is passed over. By itself llhttp
   takes a request with such an offer for the last one of the connection, and drops its body.
 * When the server stops, it waits for its own answers for a while, and not at all for the rest of a request;
@@ -15,6 +17,8 @@ Most requests never notice it. It steps in where no application is asked:
 Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
 """
 
+import asyncio
+import logging
 from functools import partial
 from typing import Any, cast
 
@@ -27,11 +31,20 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import WRITE_WHOLE, error_answer
 from server.http.cors import CORS_HEADERS, with_cors_headers
+from server.http.doorkeeper import Awaited, Doorkeeper, Entrance, Watch
+from server.http.limits import address_key
 from server.http.refusals import OVERLOADED
+
+# At the lowest of its levels uvicorn writes down every request as it came, with the tokens in it.
+logging.getLogger("uvicorn.asgi").setLevel(logging.INFO)
 
 URL_BYTES_MAX = 16 * 1024
 """Room for the longest identifiers, all escaped, and for a filter written out in the query of a sync."""
 HEAD_BYTES_MAX = 64 * 1024
+HEADERS_MAX = 200
+"""As little as four bytes become 150 bytes in memory, for as long as the request takes."""
+_HEAD_BYTES_USUAL = 4 * 1024
+"""Too few for anything to be over its limit that costs much; 1 µs less than looking."""
 PIPELINE_MAX = 64
 """Requests sent ahead on one connection; each costs kilobytes, and as little as 18 bytes to send."""
 
@@ -45,6 +58,10 @@ def _refusal(status: int, kind: ErrorCode, message: str) -> Response:
 _MALFORMED = _refusal(400, ErrorCode.UNKNOWN, "This is not a valid HTTP/1.1 request.")
 _URL_TOO_LONG = _refusal(414, ErrorCode.TOO_LARGE, f"The URL is longer than {URL_BYTES_MAX} bytes.")
 _HEAD_TOO_LARGE = _refusal(431, ErrorCode.TOO_LARGE, f"The headers are larger than {HEAD_BYTES_MAX} bytes.")
+_TOO_MANY_HEADERS = _refusal(431, ErrorCode.TOO_LARGE, f"There are more than {HEADERS_MAX} headers.")
+_HEAD_LATE = _refusal(408, ErrorCode.REQUEST_TIMED_OUT, "The headers of the request did not arrive in time.")
+_BODY_LATE = _refusal(408, ErrorCode.REQUEST_TIMED_OUT, "The body of the request did not arrive in time.")
+_TOO_MANY = _refusal(503, ErrorCode.UNAVAILABLE, "There are too many connections to this server.")
 _STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
 _JSON = b"".join(b"%b: %b\r\n" % header for header in ((b"content-type", b"application/json"), *CORS_HEADERS))
@@ -63,23 +80,73 @@ class _OverLimit(Exception):
         self.refusal = refusal
 
 
-class MatrixProtocol(HttpToolsProtocol):
-    """One connection. Passed to uvicorn as `http=`, together with `ws="none"`."""
+def protocol_within(doorkeeper: Doorkeeper) -> type[asyncio.Protocol]:
+    """What uvicorn takes as `http=`, together with `ws="none"`, and calls for each connection."""
+    return cast(type[asyncio.Protocol], partial(MatrixProtocol, doorkeeper))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+
+class MatrixProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, doorkeeper: Doorkeeper, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
+        self.doorkeeper = doorkeeper
+        self.watch = Watch()
+        self.entrance = Entrance.OPEN
         self.url = b""
         self.is_refused = False
         self.unfinished_bytes = 0
         """Received since a head was last complete, or a piece of a body came."""
         self.piece_bytes = 0
         """Received at once, last."""
+        self.body_bytes = 0
+        """Received in all bodies."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.entrance = self.doorkeeper.enter(self, address_key(self.client[0]) if self.client else "")
+        self.is_refused = self.entrance is not Entrance.OPEN
+        if self.entrance is Entrance.SHUT:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.doorkeeper.leave(self)
+        super().connection_lost(exc)
+
+    def awaits(self) -> tuple[Awaited, object, int]:
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if self.transport.is_closing():
+            return Awaited.END, cycle, -self.transport.get_write_buffer_size()
+        if self.flow.write_paused:
+            return Awaited.READER, cycle, -self.transport.get_write_buffer_size()
+        if cycle is not None and not cycle.response_complete:
+            # While nobody takes what has come, nothing more is read, which is not the client's fault.
+            is_late = cycle.more_body and not self.flow.read_paused
+            return (Awaited.BODY if is_late else Awaited.ANSWER), cycle, self.body_bytes
+        return (Awaited.HEAD if cycle is None or self._is_begun() else Awaited.REQUEST), cycle, 0
+
+    def give_up(self, awaited: Awaited) -> None:
+        if awaited is Awaited.BODY:
+            self._refuse(_BODY_LATE)
+        elif awaited is Awaited.HEAD and self._is_begun():
+            self._refuse(_HEAD_LATE)
+        elif awaited in (Awaited.READER, Awaited.END):
+            self.transport.abort()  # what is not read would keep it from closing
+        else:
+            self.transport.close()
+
+    def _is_begun(self) -> bool:
+        """Something of a next request has come, perhaps together with the one before it."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        return self.unfinished_bytes > 0 or self.scope is not (cycle and cycle.scope)
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
+            if self.entrance is Entrance.FULL and not self.transport.is_closing():
+                # Only now: with a request that nobody has read, the answer would be lost in closing.
+                self._refuse(_TOO_MANY)
             return
-        self._unset_keepalive_if_required()
         self.piece_bytes = len(data)
         self.unfinished_bytes += len(data)
         try:
@@ -88,8 +155,15 @@ class MatrixProtocol(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(cause.refusal if isinstance(cause, _OverLimit) else _MALFORMED)
         else:
-            if self.unfinished_bytes > HEAD_BYTES_MAX:
-                self._refuse(_URL_TOO_LONG if len(self.url) > URL_BYTES_MAX else _HEAD_TOO_LARGE)
+            if self.unfinished_bytes > _HEAD_BYTES_USUAL:
+                self._refuse_over_limit()
+
+    def _refuse_over_limit(self) -> None:
+        if self.unfinished_bytes > HEAD_BYTES_MAX:
+            self._refuse(_URL_TOO_LONG if len(self.url) > URL_BYTES_MAX else _HEAD_TOO_LARGE)
+        # None have come before the first request is begun, which uvicorn's annotation leaves out.
+        elif len(cast(list[Any] | None, self.headers) or ()) > HEADERS_MAX:
+            self._refuse(_TOO_MANY_HEADERS)
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -118,9 +192,12 @@ class MatrixProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.url) > URL_BYTES_MAX:
             raise _OverLimit(_URL_TOO_LONG)
-        # The sum cannot be over the limit if all that came in one piece is not; it costs 1 µs.
-        if self.piece_bytes + self.unfinished_bytes > HEAD_BYTES_MAX and self._head_bytes() > HEAD_BYTES_MAX:
-            raise _OverLimit(_HEAD_TOO_LARGE)
+        # The head cannot be over a limit if all that came with it is not.
+        if self.piece_bytes + self.unfinished_bytes > _HEAD_BYTES_USUAL:
+            if self._head_bytes() > HEAD_BYTES_MAX:
+                raise _OverLimit(_HEAD_TOO_LARGE)
+            if len(self.headers) > HEADERS_MAX:
+                raise _OverLimit(_TOO_MANY_HEADERS)
         self.unfinished_bytes = 0
         if len(self.pipeline) >= PIPELINE_MAX:
             # Goes unsaid, because there are answers to come first.
@@ -133,7 +210,17 @@ class MatrixProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self.unfinished_bytes = 0
+        self.body_bytes += len(body)
         super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's own, but that it sets no timer: see `doorkeeper.py`."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def shutdown(self) -> None:
         """The server stops: what is being answered is answered, what has not come whole is not waited for."""

@@ -8,16 +8,16 @@ acknowledged entries, or the test could not fail and would prove nothing.
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.torture.log_writer import LogWriter, payload_at
+from bench.torture.part import Impossible
+from bench.torture.power_cut import PowerCuts
 from eventlog.check import Finding, inspect
 from eventlog.engines import open_log
 from eventlog.log import Position
-from tests.harness.log_writer import LogWriter, payload_at
-from tests.harness.loop_disk import Impossible, copy_image, make_image, mounted
 
 KILLS = 100
 SEEDS = [pytest.param(1), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))]
@@ -59,32 +59,6 @@ def test_everything_acknowledged_survives_a_kill(tmp_path: Path, seed: int) -> N
     with coming:
         pass
     assert not findings(path)
-
-
-class PowerCuts:
-    """A writer on a disk of its own, and what each of several power cuts leaves of its log."""
-
-    def __init__(self, directory: Path) -> None:
-        self._image = directory / "disk.img"
-        self._copy = directory / "after-the-cut.img"
-        self._disk = directory / "disk"
-        self._disk_after = directory / "disk-after-the-cut"
-        make_image(self._image)
-        with mounted(self._image, self._disk):
-            pass
-
-    def run(self, seed: int, cuts: int, *options: str) -> Iterator[tuple[Position, Path]]:
-        """Yield what was acknowledged at the moment of each cut, and the log as it is after it."""
-        moments = random.Random(seed)
-        with mounted(self._image, self._disk), LogWriter(self._disk / "log", seed, *options) as writer:
-            writer.start_writing()
-            for _ in range(cuts):
-                writer.wait_until_acknowledged(writer.acknowledged + moments.randint(200, 2000))
-                writer.stop()
-                copy_image(self._image, self._copy)
-                with mounted(self._copy, self._disk_after):
-                    yield writer.acknowledged, self._disk_after / "log"
-                writer.resume()
 
 
 @pytest.fixture

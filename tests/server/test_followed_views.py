@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.torture.rebuilt_views import ViewsDiffer, assert_views_are_as_rebuilt
 from eventlog.engines import open_log
 from projections import accounts
 from projections.accounts import Account
@@ -15,7 +16,6 @@ from projections.tables import key
 from projections.views import WritableView
 from server.config import log_url, views_path
 from tests.harness.local_homeserver import fast_directory
-from tests.harness.rebuilt_views import ViewsDiffer, assert_views_are_as_rebuilt
 from tests.harness.server_process import serving
 
 ALICE = "@alice:localhost"

@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.http.application import Application
-from server.http.protocol import MatrixProtocol
+from server.http.doorkeeper import Bounds, Doorkeeper
+from server.http.protocol import protocol_within
 from server.http.routing import Route
 
 Address: TypeAlias = tuple[str, int]
@@ -39,7 +40,8 @@ class HalfOfAnAnswer(Response):
 def serving(
     routes: Iterable[Route],
     *,
-    protocol: type[HttpToolsProtocol] = MatrixProtocol,
+    protocol: type[HttpToolsProtocol] | None = None,
+    bounds: Bounds | None = None,
     limit_concurrency: int | None = None,
     seconds_to_stop: int | None = None,
 ) -> Iterator[Address]:
@@ -51,7 +53,7 @@ def serving(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
             Application(routes, {}),
-            http=protocol,
+            http=protocol or protocol_within(Doorkeeper(bounds or Bounds())),
             ws="none",
             lifespan="off",
             log_config=None,

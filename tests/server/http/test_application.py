@@ -166,7 +166,8 @@ def test_an_answer_that_has_begun_is_not_followed_by_another(server: Address) ->
 
 def test_a_bug_is_logged_without_what_the_client_said(caplog: pytest.LogCaptureFixture) -> None:
     with serving(ROUTES) as address:
-        ask(address, b"GET /bug/@alice:x?access_token=s3cret HTTP/1.1\r\nAuthorization: Bearer t0ken\r\n\r\n")
+        lines = b"Authorization: Bearer t0ken\r\nConnection: close\r\n\r\n"
+        ask(address, b"GET /bug/@alice:x?access_token=s3cret HTTP/1.1\r\n" + lines)
     assert "GET /bug/{user_id} failed" in caplog.text
     assert "KeyError: 'a bug'" in caplog.text
     assert not any(said in caplog.text for said in ("alice", "s3cret", "t0ken"))

@@ -1,4 +1,4 @@
-"""A disk of its own for a test: an ext4 file system in an image file, mounted through a loop device.
+"""A disk of its own to be tortured: an ext4 file system in an image file, mounted through a loop device.
 
 What the image file holds is what the disk holds. What the file system has written to it only in
 memory, because nobody asked for a flush, is not in it: copying the image is pulling the plug, as far
@@ -23,22 +23,24 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.torture.part import Impossible
+
 IMAGE_BYTES = 64 * 1024**2
 
 
-class Impossible(Exception):
-    """This machine does not let the test have a disk; says which command it refused."""
-
-
-def make_image(image: Path) -> None:
+def make_image(image: Path, size: int = IMAGE_BYTES) -> None:
+    """Without blocks that only root may use: full is full. Raises `Impossible`."""
     with image.open("wb") as opened:
-        opened.truncate(IMAGE_BYTES)
-    _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
+        opened.truncate(size)
+    _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
 
 
 @contextlib.contextmanager
 def mounted(image: Path, where: Path) -> Iterator[None]:
-    """Mount the image on the directory `where`; unmounted and detached whatever happens."""
+    """Mount the image on the directory `where`; unmounted and detached whatever happens.
+
+    Raises `Impossible`, naming the command that this machine refused.
+    """
     where.mkdir(exist_ok=True)
     with contextlib.ExitStack() as cleanup:
         device = _run("losetup", "--direct-io=on", "--find", "--show", str(image)).strip()
@@ -56,7 +58,7 @@ def copy_image(image: Path, copy: Path) -> None:
 
 
 def _unmount(where: Path) -> None:
-    # Lazily, so that a file still open, in a test that failed, does not keep the mount.
+    # Lazily, so that a file still open, where something failed, does not keep the mount.
     _run("umount", "--lazy", str(where))
 
 

@@ -1,6 +1,6 @@
-"""A process that appends to a log until it is killed, and the handle that a test has on it.
+"""A process that appends to a log until it is killed, and the handle that its torturer has on it.
 
-    python -m tests.harness.log_writer PATH SEED [--batches N] [--map-bytes N] [--unsafe-no-flush]
+    python -m bench.torture.log_writer PATH SEED [--batches N] [--map-bytes N] [--unsafe-no-flush]
 
 Once imported it waits for a line on its standard input, so that the time it takes to start is not
 counted as writing. Then it prints the head it found, and after each batch the position that
@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.processes import Failed, clean_environment
 from eventlog.lmdb_log import MAP_BYTES, LmdbLog
 from eventlog.log import Position
 
-ROOT = Path(__file__).parents[2]
 BATCH_MAX = 24
 FREE_BYTES_MIN = 1024 * 1024
 PATIENCE_SECONDS = 30.0
@@ -52,12 +52,12 @@ async def write(path: Path, seed: int, batches: int | None, map_bytes: int, *, u
 
 
 class LogWriter:
-    """The process, seen from the test. Leaving the `with` block kills it."""
+    """The process, seen from outside. Leaving the `with` block kills it."""
 
     def __init__(self, path: Path, seed: int, *options: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.harness.log_writer", str(path), str(seed), *options],
-            cwd=ROOT,
+            [sys.executable, "-m", "bench.torture.log_writer", str(path), str(seed), *options],
+            env=clean_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -90,9 +90,11 @@ class LogWriter:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.acknowledged < position:
             left = deadline - time.monotonic()
-            assert left > 0, f"the writer came to {self.acknowledged} and not to {position}"
+            if left <= 0:
+                raise Failed(f"the writer came to {self.acknowledged} and not to {position}")
             select.select([self._output], [], [], left)
-            assert self.read_acknowledged(), f"the writer ended at {self.acknowledged}"
+            if not self.read_acknowledged():
+                raise Failed(f"the writer ended at {self.acknowledged}")
 
     def read_acknowledged(self) -> bool:
         """Take in what was printed up to now. False once there will be no more."""

@@ -1,6 +1,6 @@
-"""The proof that ends every test of a whole server: the views that it left are what its log folds to.
+"""The proof that ends every trial and test of a whole server: the views it left are what its log folds to.
 
-The same comparison as `roomlog rebuild --verify`, in the test's own process. It works on a copy and leaves
+The same comparison as `roomlog rebuild --verify`, in the process of who asks. It works on a copy and leaves
 the data as they are: whoever starts the server again finds what the last one left.
 """
 
