@@ -10,20 +10,17 @@ stretch that was not read may therefore end in entries that are whole.
 Reads beside a live owner. What it cannot see: entries cut off the end together with every trace
 of them. Only somebody who remembers a later chain can.
 
-    python -m eventlog.check PATH [FIRST [SLOW_UNTIL]]     what the child runs: a line of JSON each
+    python -m eventlog.check PATH [FIRST [SLOW_UNTIL [SHARE]]]     what the child runs: a line of JSON each
 
 Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s.
 """
 
-import os
-import resource
-import signal
-import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -31,6 +28,7 @@ from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, unseal
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, refuse_if_short
 from eventlog.log import Position
+from eventlog.reading_child import ReadingChild, leave_no_core
 
 CHUNK_ENTRIES = 4096
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -56,6 +54,9 @@ class Finding(msgspec.Struct, frozen=True, tag="finding"):
 
 Report: TypeAlias = Progress | Finding
 
+decode_report = msgspec.json.Decoder(Report).decode
+"""Of one line that the child prints."""
+
 
 def inspect(path: Path) -> Iterator[Report]:
     """Check the log in the directory `path`. No `Finding` at all: it is whole.
@@ -68,8 +69,8 @@ def inspect(path: Path) -> Iterator[Report]:
     seen, head = -1, 0
     lost: Finding | None = None  # where the last child ended, until another gets past it
     for _ in range(CHILDREN_MAX):
-        with _Child(path, first, slow_until) as child:
-            for report in child:
+        with ReadingChild("eventlog.check", path, first, slow_until) as child:
+            for report in map(decode_report, child.output):
                 if lost and report.position >= first:
                     yield _stretch(lost, first - 1)
                     lost, stride = None, 1
@@ -98,20 +99,26 @@ def inspect(path: Path) -> Iterator[Report]:
         yield _stretch(lost, max(head, lost.position))
 
 
-def walk(path: Path, first: Position = 1, slow_until: Position = 0) -> Iterator[Report]:
+def walk(path: Path, first: Position = 1, slow_until: Position = 0, share: float = 1.0) -> Iterator[Report]:
     """The walk itself, which whatever is wrong with the file may end, or the process with it.
 
-    Entries up to `slow_until` are looked at, and reported, one at a time.
+    Entries up to `slow_until` are looked at, and reported, one at a time. `share` is the part of the time
+    that is spent on reading, for who is in no hurry; the rest is slept.
     """
     if first == 1:
         try:
             refuse_if_short(path)
         except Damaged as error:
             yield Finding(0, str(error))
-    tables = LmdbTables(path, read_only=True)
+    with closing(LmdbTables(path, read_only=True)) as tables:
+        yield from _walk(tables, first, slow_until, share)
+
+
+def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: float) -> Iterator[Report]:
     head = tables.count()
     yield Progress(first - 1, head)
-    expected = first
+    began = time.perf_counter()
+    expected, seen = first, 0
     previous = NO_PREVIOUS if first == 1 else None
     while stored := tables.stored(
         expected - 1,
@@ -128,9 +135,16 @@ def walk(path: Path, first: Position = 1, slow_until: Position = 0) -> Iterator[
             except Damaged as error:
                 yield Finding(position, str(error))
                 previous = chain_of(data) if len(data) >= HEADER.size else None
-            expected = position + 1
+            expected, seen = position + 1, seen + 1
         head = max(head, expected - 1)
         yield Progress(expected - 1, head)
+        if share < 1:
+            time.sleep((time.perf_counter() - began) * (1 / share - 1))
+            began = time.perf_counter()
+    count = tables.count()
+    # Unless there are more by now, because somebody appends, there have to be as many as were seen.
+    if first == 1 and seen != count and not tables.stored(expected - 1, POSITION_MAX, entries_max=1):
+        yield Finding(expected, f"{count} entries are stored, it says, but {seen} can be found")
 
 
 def _stretch(finding: Finding, until: Position) -> Finding:
@@ -139,50 +153,10 @@ def _stretch(finding: Finding, until: Position) -> Finding:
     return Finding(finding.position, f"{entries}: {finding.what}")
 
 
-class _Child:
-    """One process that walks; iterating yields what it reports until it ends or dies."""
-
-    def __init__(self, path: Path, first: Position, slow_until: Position) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "eventlog.check", str(path), str(first), str(slow_until)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def __iter__(self) -> Iterator[Report]:
-        assert self._process.stdout is not None
-        decoder = msgspec.json.Decoder(Report)
-        for line in self._process.stdout:
-            yield decoder.decode(line)
-
-    def death(self) -> str | None:
-        """How it ended; None if it came to the end of the log."""
-        assert self._process.stderr is not None
-        last_words = self._process.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
-        status = self._process.wait()
-        if status == 0:
-            return None
-        if status > 0:
-            return last_words
-        name = signal.Signals(-status).name
-        return f"the process that read it died of {name}" + (f" ({last_words})" if last_words else "")
-
-
-def main(path: str, first: str = "1", slow_until: str = "0") -> int:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it may well crash, and the map is large
+def main(path: str, first: str = "1", slow_until: str = "0", share: str = "1") -> int:
+    leave_no_core()
     try:
-        for report in walk(Path(path), int(first), int(slow_until)):
+        for report in walk(Path(path), int(first), int(slow_until), float(share)):
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()  # what is still in a buffer dies with the process
     except (Damaged, *DAMAGE) as error:

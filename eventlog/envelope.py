@@ -8,37 +8,59 @@
          8     8  position
         16    32  digest      SHA-256 of the payload
         48    32  previous    chain of the entry before; 32 zero bytes for the first
-        80     …  payload
+        80     …  payload; or, if it was erased:
+        80     8  ordered by  the position of the entry that says why
+        88    32  seal        SHA-256 of the chain, the field before this one and the replacement
+       120     …  replacement
 
 An entry's *chain* is the SHA-256 of its header. The header holds the payload's digest and the
 chain of the entry before, so one chain stands for the whole log up to its entry. It does not run
-over the payload itself: where the law demands it, a payload can be cut off later, its length and
+over the payload itself: where the law demands it, a payload can be replaced later, its length and
 digest staying behind, and every chain after it still holds. The erased flag is the one thing in
 a header that may ever change, so it is hashed as 0.
+
+The digest says nothing of a replacement. Against rot that has its seal, which binds it to this one
+entry; against forgery the entry that ordered it, which is in the chain and may state a digest of it.
 """
 
 from hashlib import sha256
 from struct import Struct
 
 from eventlog.errors import Damaged
-from eventlog.log import Entry, Position
+from eventlog.log import Entry, Erased, Position
 
 VERSION = 1
 ERASED = 0b0000_0001
 HEADER = Struct(">BBHIQ32s32s")
+ERASURE = Struct(">Q32s")
 PAYLOAD_BYTES_MAX = 2**32 - 1 - HEADER.size
 """Both the length field and an LMDB value end at 32 bits."""
 
 NO_PREVIOUS = bytes(32)
 
 
-def seal(position: Position, payload: bytes, previous: bytes) -> tuple[bytes, bytes]:
+def seal(position: Position, payload: bytes | Erased, previous: bytes) -> tuple[bytes, bytes]:
     """The entry as it is stored, and its chain, which is the `previous` of the next one."""
+    if isinstance(payload, Erased):
+        header = HEADER.pack(VERSION, ERASED, 0, payload.length, position, payload.digest, previous)
+        return erase(header, payload.payload, payload.ordered_by), chain_of(header)
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise ValueError(f"a payload of {len(payload)} bytes; an entry holds {PAYLOAD_BYTES_MAX} at most")
     digest = sha256(payload).digest()
     header = HEADER.pack(VERSION, 0, 0, len(payload), position, digest, previous)
     return header + payload, sha256(header).digest()
+
+
+def erase(data: bytes, replacement: bytes, ordered_by: Position) -> bytes:
+    """A stored entry with another payload, ordered by a later entry, behind the same header."""
+    if len(replacement) > PAYLOAD_BYTES_MAX - ERASURE.size:
+        raise ValueError(f"{len(replacement)} bytes cannot stand for an erased payload")
+    header = data[:1] + bytes((data[1] | ERASED,)) + data[2 : HEADER.size]
+    return header + ERASURE.pack(ordered_by, _seal_of(header, replacement, ordered_by)) + replacement
+
+
+def _seal_of(header: bytes, replacement: bytes, ordered_by: Position) -> bytes:
+    return sha256(chain_of(header) + ordered_by.to_bytes(8) + replacement).digest()
 
 
 def chain_of(data: bytes) -> bytes:
@@ -50,7 +72,7 @@ def chain_of(data: bytes) -> bytes:
 
 
 def unseal(data: bytes, position: Position, previous: bytes | None) -> Entry:
-    """Verify a stored entry and take it apart. The payload of an erased entry is `b""`.
+    """Verify a stored entry and take it apart.
 
     `position` is where it was found. `previous` is the chain of the entry before, or None if
     that is unknown, in which case this one link of the chain is not verified.
@@ -64,17 +86,29 @@ def unseal(data: bytes, position: Position, previous: bytes | None) -> Entry:
         raise _damaged(position, f"cannot decode version {version}, flags {flags:#04x}, reserved {reserved}")
     if stored_position != position:
         raise _damaged(position, f"its header says position {stored_position}")
-    payload = data[HEADER.size :]
+    payload, erased = data[HEADER.size :], None
     if flags & ERASED:
-        if payload:
-            raise _damaged(position, f"marked as erased, but {len(payload)} bytes of payload are stored")
+        erased = _unseal_erased(data, position, digest, length)
+        payload = erased.payload
     elif len(payload) != length:
         raise _damaged(position, f"{len(payload)} bytes of payload are stored, its header says {length}")
     elif sha256(payload).digest() != digest:
         raise _damaged(position, "wrong digest: the payload is not the one that was appended")
     if previous is not None and stored_previous != previous:
         raise _damaged(position, "broken chain: it does not continue the entry before it")
-    return Entry(position, payload, digest, chain_of(data))
+    return Entry(position, payload, digest, chain_of(data), erased)
+
+
+def _unseal_erased(data: bytes, position: Position, digest: bytes, length: int) -> Erased:
+    if len(data) < HEADER.size + ERASURE.size:
+        raise _damaged(position, "marked as erased, but it does not say by which entry")
+    ordered_by, stored_seal = ERASURE.unpack_from(data, HEADER.size)
+    replacement = data[HEADER.size + ERASURE.size :]
+    if _seal_of(data[: HEADER.size], replacement, ordered_by) != stored_seal:
+        raise _damaged(position, "wrong seal: what stands for its erased payload is not what was put there")
+    if ordered_by <= position:
+        raise _damaged(position, f"erased by order of entry {ordered_by}, which is not a later one")
+    return Erased(replacement, digest, length, ordered_by)
 
 
 def _damaged(position: Position, what: str) -> Damaged:

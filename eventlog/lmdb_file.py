@@ -11,7 +11,7 @@ import mmap
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import lmdb
@@ -19,6 +19,7 @@ from lmdb.verify import VerifyError, verify
 
 from eventlog.errors import Damaged, Full, LogError
 from eventlog.lmdb_meta import read_meta
+from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 
 FORMAT = b"1"
@@ -37,8 +38,8 @@ CHUNK_ENTRIES = 256
 CHUNK_BYTES = 1024 * 1024
 
 
-def create_log(path: Path) -> None:
-    """Make an empty log in the directory `path`, whole or not at all.
+def create_log(path: Path, identity: str | None = None) -> None:
+    """Make an empty log in the directory `path`, whole or not at all. A copy has an identity already.
 
     It is built beside and moved into place, so a data file that is there but empty is always
     damage and never a log that was just being made.
@@ -51,7 +52,7 @@ def create_log(path: Path) -> None:
         environment.open_db(b"entries", transaction)
         meta = environment.open_db(b"meta", transaction)
         transaction.put(b"format", FORMAT, db=meta)
-        transaction.put(b"identity", secrets.token_hex(16).encode(), db=meta)
+        transaction.put(b"identity", (identity or secrets.token_hex(16)).encode(), db=meta)
     environment.close()
     (fresh / DATA_FILE).replace(path / DATA_FILE)
     shutil.rmtree(fresh)
@@ -92,14 +93,15 @@ def refuse_if_short(path: Path) -> None:
         raise FileNotFoundError(f"there is no log at {path}")
     expected = read_meta(file).file_bytes
     found = file.stat().st_size  # after the meta page was read: beside a live writer it only grows
-    if found < expected and (problems := _walk(file)):
+    if found < expected and (problems := page_problems(file)):
         raise Damaged(
             f"{file} is cut off: {expected} bytes expected, {found} found; {problems[0]}. "
             "Restore it from a copy; `check` says which entries can still be read"
         )
 
 
-def _walk(file: Path) -> list[str]:
+def page_problems(file: Path) -> list[str]:
+    """What is wrong with how the pages hang together, found with plain reads. Nobody may be writing."""
     try:
         problems: list[str] = verify(file, subdir=False)  # type: ignore[no-untyped-call]
     except VerifyError as error:
@@ -216,6 +218,20 @@ class LmdbTables:
             _, added = cursor.putmulti(entries, overwrite=False, append=True)
             if added != len(entries):
                 raise lmdb.KeyExistsError(f"one of the entries from {first} on is there already")
+
+    def replace(self, entries: Mapping[Position, bytes]) -> None:
+        """Other bytes for entries that are there, in one transaction and one flush; raises as `commit`."""
+        with self._environment.begin(write=True) as transaction:
+            for position, data in entries.items():
+                if not transaction.replace(_key(position), data, self._entries):
+                    raise lmdb.NotFoundError(f"entry {position} is not there")
+
+    def scrub(self) -> bool:
+        """Overwrite what is in the file and in no entry; False if a reader still looks at older pages."""
+        if is_read_by_others(self._environment.readers(), self._environment.info()["last_txnid"]):
+            return False
+        scrub(self._path / DATA_FILE)
+        return True
 
     def double_map(self) -> None:
         """For a batch that needs more than was foreseen. Raises `Full` if there is no room for a map."""

@@ -16,19 +16,20 @@ would go on: it forgets a failed flush, and the kernel forgets the pages that it
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import lmdb
 
-from eventlog.envelope import NO_PREVIOUS, chain_of, seal, unseal
-from eventlog.errors import Closed, Conflict, Damaged, Unknown
+from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
+from eventlog.errors import Closed, Conflict, Damaged, LogError, Unknown
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
-from eventlog.log import Entry, Position
+from eventlog.log import Entry, Erased, Position, refuse_to_erase
 from eventlog.ownership import Ownership
 from eventlog.store_thread import StoreThread
+from eventlog.torn_copy import IF_COPIED, refuse_if_torn
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -55,7 +56,9 @@ class LmdbStore:
         map_bytes: int = MAP_BYTES,
         free_bytes_min: int = FREE_BYTES_MIN,
         unsafe_no_flush: bool = False,
+        identity: str | None = None,
     ) -> None:
+        """`identity` is for who makes a copy of a log that has one; only a new log takes it."""
         self._path = path
         self._free_bytes_min = free_bytes_min
         self._unsafe_no_flush = unsafe_no_flush
@@ -67,9 +70,9 @@ class LmdbStore:
             make_directory(path)
             self._ownership = Ownership(path / "owner")
             try:
-                self._tables = self._open_or_create(map_bytes)
+                self._tables = self._open_or_create(map_bytes, identity)
             except BaseException:
-                self._ownership.release()
+                self._ownership.release(in_good_order=False)
                 raise
         self.identity = self._tables.identity
         try:
@@ -78,11 +81,8 @@ class LmdbStore:
             self.close()
             raise
 
-    def append(self, payloads: Sequence[bytes], after: Position) -> Position:
-        if self.read_only:
-            raise Closed(f"{self._path} was opened for reading only")
-        if self.failure is not None:
-            raise Closed(f"{self._path} takes no more writes after a storage error: {self.failure}")
+    def append(self, payloads: Sequence[bytes | Erased], after: Position) -> Position:
+        self._refuse_if_not_writing()
         if after != self.head:
             raise Conflict(expected=after, head=self.head)
         if not payloads:
@@ -92,10 +92,48 @@ class LmdbStore:
         for position, payload in enumerate(payloads, after + 1):
             data, chain = seal(position, payload, chain)
             batch.append(data)
-        self._tables.make_room(sum(map(len, batch)), free_bytes_min=self._free_bytes_min)
-        self._commit(after + 1, batch)
-        self.head, self._chain = after + len(batch), chain
-        return self.head
+        return self._keep(batch, chain)
+
+    @property
+    def chain(self) -> bytes:
+        """Of the entry at the head."""
+        return self._chain
+
+    def append_stored(self, batch: Sequence[bytes]) -> Position:
+        """Append entries of another log in their envelopes, so that this one becomes the same log.
+
+        Raises `Damaged` for the first that does not continue what is here, and keeps none of them.
+        """
+        chain = self._chain
+        for position, data in enumerate(batch, self.head + 1):
+            chain = unseal(data, position, chain).chain
+        return self._keep(batch, chain) if batch else self.head
+
+    def erase(self, replacements: Mapping[Position, bytes], ordered_by: Position) -> None:
+        self._refuse_if_not_writing()
+        refuse_to_erase(replacements, ordered_by, head=self.head)
+        erased: dict[Position, bytes] = {}
+        for position, replacement in replacements.items():
+            [(_, stored)] = self._stored(position - 1, position) or [(0, b"")]
+            if len(stored) < HEADER.size:
+                raise _missing(position)
+            data = erase(stored, replacement, ordered_by)
+            if data != stored:
+                erased[position] = data
+        if erased:
+            self._tables.make_room(sum(map(len, erased.values())), free_bytes_min=self._free_bytes_min)
+            self._commit(f"{len(erased)} erased entries", lambda: self._tables.replace(erased))
+
+    def scrub(self) -> bool:
+        """Opens the file anew first: LMDB keeps buffers of what it wrote, and uses them again unemptied."""
+        self._refuse_if_not_writing()
+        try:
+            self._tables.close()
+            self._tables = self._open_tables(map_bytes=0)
+            return self._tables.scrub()
+        except (lmdb.Error, OSError, LogError) as error:
+            self._stop_writing(error)
+            raise Unknown(f"{self._path}: the storage failed while it was scrubbed: {error}") from error
 
     def read(self, after: Position, until: Position, previous: bytes | None) -> list[Entry]:
         """The next entries past `after`, verified: at least one, and a bounded number.
@@ -132,10 +170,13 @@ class LmdbStore:
         if not self.read_only:
             self._ownership.release()
 
-    def _open_or_create(self, map_bytes: int) -> LmdbTables:
+    def _open_or_create(self, map_bytes: int, identity: str | None) -> LmdbTables:
         file = self._path / DATA_FILE
         if not file.exists():
-            create_log(self._path)
+            create_log(self._path, identity)
+        elif self._ownership.may_be_of_another(file):
+            refuse_if_torn(self._path)
+        self._ownership.note(file)
         return self._open_tables(map_bytes=max(map_bytes, 2 * file.stat().st_size))
 
     def _open_tables(self, *, map_bytes: int) -> LmdbTables:
@@ -147,19 +188,31 @@ class LmdbStore:
             unsafe_no_flush=self._unsafe_no_flush,
         )
 
-    def _commit(self, first: Position, batch: Sequence[bytes]) -> None:
+    def _keep(self, batch: Sequence[bytes], chain: bytes) -> Position:
+        self._tables.make_room(sum(map(len, batch)), free_bytes_min=self._free_bytes_min)
+        first, last = self.head + 1, self.head + len(batch)
+        self._commit(f"entries {first} to {last}", lambda: self._tables.commit(first, batch))
+        self.head, self._chain = last, chain
+        return self.head
+
+    def _refuse_if_not_writing(self) -> None:
+        if self.read_only:
+            raise Closed(f"{self._path} was opened for reading only")
+        if self.failure is not None:
+            raise Closed(f"{self._path} takes no more writes after a storage error: {self.failure}")
+
+    def _commit(self, what: str, commit: Callable[[], None]) -> None:
         while True:
             try:
-                return self._tables.commit(first, batch)
+                return commit()
             except lmdb.MapFullError:
                 self._tables.double_map()
             except (lmdb.Error, OSError) as error:
                 # "No space left" as well: it may come from the flush, and then nobody can say what is
                 # on the disk. The room kept free is what makes a full disk come out as `Full`.
                 self._stop_writing(error)
-                last = first + len(batch) - 1
                 raise Unknown(
-                    f"{self._path}: the storage failed while entries {first} to {last} were made durable: "
+                    f"{self._path}: the storage failed while {what} were made durable: "
                     f"{error}. Stop, see to the disk, and start again to see what is there"
                 ) from error
 
@@ -175,14 +228,16 @@ class LmdbStore:
         try:
             last, count = self._tables.last(), self._tables.count()
         except DAMAGE as error:
-            raise Damaged(f"{self._path}: the last entry cannot be read: {error}") from error
+            raise Damaged(f"{self._path}: the last entry cannot be read: {error}. {IF_COPIED}") from error
         if last is None:
             return 0, NO_PREVIOUS
         position, data = last
         if self.read_only:
             return position, chain_of(data)
         if count != position:
-            raise Damaged(f"{self._path}: {count} entries are stored, but the last is entry {position}")
+            raise Damaged(
+                f"{self._path}: {count} entries are stored, but the last is entry {position}. {IF_COPIED}"
+            )
         return position, unseal(data, position, None).chain
 
     def _chain_at(self, position: Position) -> bytes:
@@ -253,11 +308,19 @@ class LmdbLog:
     def identity(self) -> str:
         return self._store.identity
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         self._refuse_if_closed()
         batch = tuple(payloads)
         # A caller that is cancelled does not take the batch along: it is decided on the thread.
         return await self._thread.call(lambda: self._store.append(batch, after), self._announce)
+
+    async def erase(self, replacements: Mapping[Position, bytes], *, ordered_by: Position) -> None:
+        self._refuse_if_closed()
+        await asyncio.shield(self._on_thread(self._store.erase, dict(replacements), ordered_by))
+
+    async def scrub(self) -> bool:
+        self._refuse_if_closed()
+        return await asyncio.shield(self._on_thread(self._store.scrub))
 
     def read(self, *, after: Position = 0) -> AsyncIterator[Entry]:
         self._refuse_if_closed()

@@ -17,7 +17,7 @@ from eventlog.errors import Damaged
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
 _PAGE_HEADER_BYTES = 16
-_META = Struct("=IIQQ I92x QQ")
+_META = Struct("=IIQQ I36xQ 40xQ QQ")
 _PAGE_BYTES_MIN, _PAGE_BYTES_MAX = 256, 0x8000
 
 
@@ -27,6 +27,8 @@ class Meta(NamedTuple):
     page_bytes: int
     last_page: int
     transaction: int
+    roots: tuple[int, int]
+    """The pages at the root of the two tables that LMDB keeps itself: of free pages, and of tables."""
 
     @property
     def file_bytes(self) -> int:
@@ -35,20 +37,46 @@ class Meta(NamedTuple):
 
 
 def read_meta(file: Path) -> Meta:
-    """The meta page that LMDB would go by. Raises `Damaged` if LMDB would refuse the file."""
+    """The meta page that LMDB would go by. Raises `Damaged` if LMDB would refuse the file, or should.
+
+    Transactions use the two pages in turn. A number that is not in turn was changed by nobody who commits,
+    and LMDB, which goes by the higher one, would pass over the last commit and never say so.
+    """
+    pages = _read_pages(file)
+    while not _are_in_turn(*pages):
+        before, pages = pages, _read_pages(file)
+        if pages == before:  # and not two pages of different times, beside somebody who commits
+            first, second = pages
+            raise Damaged(
+                f"{file}: the meta pages are of transactions {first.transaction} and {second.transaction}, "
+                "which do not follow each other; the last commit may be lost. Restore it from a copy, or "
+                "save what can be read: roomlog salvage"
+            )
+    return max(pages, key=lambda meta: meta.transaction)
+
+
+def _read_pages(file: Path) -> tuple[Meta, Meta]:
     with file.open("rb") as opened:
         first = _parse(opened.read(_PAGE_HEADER_BYTES + _META.size), file, page=0)
         opened.seek(first.page_bytes)
         second = _parse(opened.read(_PAGE_HEADER_BYTES + _META.size), file, page=1)
-    return max(first, second, key=lambda meta: meta.transaction)
+    return first, second
+
+
+def _are_in_turn(first: Meta, second: Meta) -> bool:
+    even, odd = first.transaction, second.transaction
+    is_new = even == odd == 0  # both are of the file's making
+    return is_new or (even % 2 == 0 and odd % 2 == 1 and abs(even - odd) == 1)
 
 
 def _parse(data: bytes, file: Path, *, page: int) -> Meta:
     if len(data) < _PAGE_HEADER_BYTES + _META.size:
         raise Damaged(f"{file} is cut off inside meta page {page}: {file.stat().st_size} bytes found")
-    magic, version, _, _, page_bytes, last_page, transaction = _META.unpack_from(data, _PAGE_HEADER_BYTES)
+    magic, version, _, _, page_bytes, free, main, last_page, transaction = _META.unpack_from(
+        data, _PAGE_HEADER_BYTES
+    )
     if magic != _MAGIC or not _PAGE_BYTES_MIN <= page_bytes <= _PAGE_BYTES_MAX:
         raise Damaged(f"{file}: page {page} is not an LMDB meta page")
     if version != _DATA_VERSION:
         raise Damaged(f"{file}: LMDB data version {version}; only {_DATA_VERSION} (LMDB 0.9) is supported")
-    return Meta(page_bytes, last_page, transaction)
+    return Meta(page_bytes, last_page, transaction, (free, main))

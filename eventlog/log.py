@@ -9,7 +9,7 @@ runs the same suite on each of them.
 All calls are asynchronous because an engine may be a network round trip away.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -18,16 +18,31 @@ Position: TypeAlias = int
 """1, 2, 3 …; 0 stands before the first entry. The head is the last durable position."""
 
 
+class Erased(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a payload that was taken out of the log, and what stands there instead."""
+
+    payload: bytes
+    """The replacement."""
+    digest: bytes
+    """SHA-256 of the payload that was appended."""
+    length: int
+    """Of the payload that was appended, in bytes."""
+    ordered_by: Position
+    """The later entry that says why."""
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry as read back; its digest and chain have been verified."""
 
     position: Position
     payload: bytes
+    """As it was appended, or what stands there instead if it was erased."""
     digest: bytes
-    """SHA-256 of the payload."""
+    """SHA-256 of the payload as it was appended."""
     chain: bytes
     """SHA-256 of the entry's header, which holds `digest` and the chain of the entry before:
-    equal chains at a position mean equal logs up to it."""
+    equal chains at a position mean equal logs up to it, but for what was erased."""
+    erased: Erased | None = None
 
 
 class Log(Protocol):
@@ -37,8 +52,11 @@ class Log(Protocol):
     def identity(self) -> str:
         """A random name given to the log when it was made; views belong to one identity."""
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         """Append a batch, one entry per payload, and return the position of the last.
+
+        A payload that was erased elsewhere makes the entry that is there, with the same chain; that is
+        for a log that is made from another one.
 
         Returns once the whole batch would survive a power cut: one flush, however many
         payloads. All of the batch or nothing of it is there afterwards. An empty batch
@@ -59,8 +77,35 @@ class Log(Protocol):
     async def head(self) -> Position:
         """The last durable position; 0 for an empty log."""
 
+    async def erase(self, replacements: Mapping[Position, bytes], *, ordered_by: Position) -> None:
+        """Put other payloads in the place of those at some positions, whose headers and chains stay.
+
+        Returns once that would survive a power cut; all of it or nothing is done. The same call again
+        changes nothing. Readers may get the former payload until then, and the storage may keep its
+        bytes until `scrub`.
+
+        Raises `ValueError` unless every position is one before `ordered_by`, and that one is not past
+        the head; else as `append` does.
+        """
+
+    async def scrub(self) -> bool:
+        """Overwrite whatever the storage keeps of payloads that were erased.
+
+        Afterwards their bytes can be found nowhere in it. Answers whether that was possible: who looks at
+        an older state of the log holds it up; try again later then. Appends wait meanwhile.
+        """
+
     async def wait(self, after: Position) -> Position:
         """Return the head as soon as it is past `after`. Raises `Closed` if the log closes first."""
 
     async def close(self) -> None:
         """Finish the append under way, then release everything. Closing twice is harmless."""
+
+
+def refuse_to_erase(positions: Iterable[Position], ordered_by: Position, *, head: Position) -> None:
+    """What `Log.erase` refuses, in every engine."""
+    if ordered_by > head:
+        raise ValueError(f"entry {ordered_by} cannot order anything: the head is {head}")
+    for position in positions:
+        if not 0 < position < ordered_by:
+            raise ValueError(f"entry {ordered_by} cannot order the erasure of entry {position}")

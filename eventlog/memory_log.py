@@ -6,11 +6,11 @@ on disk: the same payloads have the same digests and chains in every engine.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from eventlog.envelope import NO_PREVIOUS, seal, unseal
+from eventlog.envelope import NO_PREVIOUS, erase, seal, unseal
 from eventlog.errors import Closed, Conflict
-from eventlog.log import Entry, Position
+from eventlog.log import Entry, Erased, Position, refuse_to_erase
 
 
 class MemoryLog:
@@ -27,7 +27,7 @@ class MemoryLog:
     def identity(self) -> str:
         return self._identity
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         self._refuse_if_closed()
         if after != len(self._stored):
             raise Conflict(expected=after, head=len(self._stored))
@@ -56,6 +56,20 @@ class MemoryLog:
     async def head(self) -> Position:
         self._refuse_if_closed()
         return len(self._stored)
+
+    async def erase(self, replacements: Mapping[Position, bytes], *, ordered_by: Position) -> None:
+        self._refuse_if_closed()
+        refuse_to_erase(replacements, ordered_by, head=len(self._stored))
+        erased = {
+            position: erase(self._stored[position - 1], replacement, ordered_by)
+            for position, replacement in replacements.items()
+        }
+        for position, data in erased.items():
+            self._stored[position - 1] = data
+
+    async def scrub(self) -> bool:
+        self._refuse_if_closed()
+        return True
 
     async def wait(self, after: Position) -> Position:
         while len(self._stored) <= after:

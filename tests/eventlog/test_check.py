@@ -13,38 +13,33 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from bench.torture.log_writer import LogWriter
 from eventlog.check import CHUNK_ENTRIES, Finding, Progress, inspect
 from eventlog.envelope import HEADER, chain_of, seal
 from eventlog.lmdb_file import DATA_FILE
 from eventlog.lmdb_log import LmdbLog
+from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
-from tests.harness.log_writer import LogWriter
-
-HEAD = 6000
-"""Enough for a table three pages deep and for more than one chunk of the walk."""
-
-LONG = 3000
-"""The position of the one entry that LMDB keeps on pages of its own."""
-
-PAGE_BYTES = 4096
-BRANCH, LEAF, OVERFLOW = 1, 2, 4
-
-
-def payload_at(position: Position) -> bytes:
-    """Unique, so that its bytes can be found in the file."""
-    return b"<%08d>" % position * (5000 if position == LONG else 30)
+from tests.harness.damage import (
+    BRANCH,
+    HEAD,
+    LEAF,
+    LONG,
+    OVERFLOW,
+    PAGE_BYTES,
+    cut_off_before_a_page,
+    flip_bit,
+    make_log,
+    page_kind,
+    pages,
+    zero,
+)
 
 
 @pytest.fixture(scope="session")
 def whole_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    async def fill(path: Path) -> None:
-        log = await LmdbLog.open(path, free_bytes_min=0)
-        for head in range(0, HEAD, 50):
-            await log.append([payload_at(position) for position in range(head + 1, head + 51)], after=head)
-        await log.close()
-
     path = tmp_path_factory.mktemp("whole")
-    asyncio.run(fill(path))
+    make_log(path)
     return path
 
 
@@ -58,17 +53,6 @@ def findings(path: Path) -> list[Finding]:
     return [report for report in inspect(path) if isinstance(report, Finding)]
 
 
-def flip_bit(path: Path, position: Position, offset: int) -> None:
-    """In every page that holds the entry, those that LMDB left behind when it copied it included."""
-    data = (path / DATA_FILE).read_bytes()
-    payload = payload_at(position)
-    assert payload in data
-    header = data[data.index(payload) - HEADER.size : data.index(payload)]
-    flipped = bytearray(header + payload)
-    flipped[offset] ^= 0b100
-    (path / DATA_FILE).write_bytes(data.replace(header + payload, flipped))
-
-
 def change(path: Path, action: Callable[[lmdb.Transaction, lmdb._Database], object]) -> None:
     environment = lmdb.open(str(path), max_dbs=2)
     with environment.begin(write=True) as transaction:
@@ -78,24 +62,6 @@ def change(path: Path, action: Callable[[lmdb.Transaction, lmdb._Database], obje
 
 def key(position: Position) -> bytes:
     return position.to_bytes(8, "big")
-
-
-def page_kind(page: bytes) -> int:
-    return int.from_bytes(page[10:12], sys.byteorder)
-
-
-def pages(path: Path) -> list[bytes]:
-    data = (path / DATA_FILE).read_bytes()
-    return [data[at : at + PAGE_BYTES] for at in range(0, len(data), PAGE_BYTES)]
-
-
-def zero(path: Path, position: Position) -> None:
-    """Every leaf that holds the entry, as a disk does that loses a sector and says nothing."""
-    with (path / DATA_FILE).open("r+b") as file:
-        for number, page in enumerate(pages(path)):
-            if payload_at(position) in page:
-                file.seek(number * PAGE_BYTES)
-                file.write(bytes(PAGE_BYTES))
 
 
 def test_a_whole_log_has_no_findings(whole_log: Path) -> None:
@@ -267,12 +233,10 @@ def test_zeroed_pages_of_a_long_entry_are_found(path: Path) -> None:
 @pytest.mark.parametrize("kind", [BRANCH, LEAF, OVERFLOW])
 def test_a_file_cut_off_before_a_page_is_found(path: Path, kind: int) -> None:
     whole_bytes = (path / DATA_FILE).stat().st_size
-    kinds = [page_kind(page) for page in pages(path)]
-    first = min(number for number, other in enumerate(kinds) if other == kind and number > 20)
-    os.truncate(path / DATA_FILE, first * PAGE_BYTES)
+    left_bytes = cut_off_before_a_page(path, kind)
     cut, *rest = findings(path)
     assert cut.position == 0
-    assert f"{whole_bytes} bytes expected, {first * PAGE_BYTES} found" in cut.what
+    assert f"{whole_bytes} bytes expected, {left_bytes} found" in cut.what
     assert any(signal.SIGBUS.name in finding.what for finding in rest)
 
 
@@ -280,6 +244,30 @@ def test_a_file_cut_off_before_a_page_is_found(path: Path, kind: int) -> None:
 def test_a_file_cut_off_in_its_meta_pages_is_found(path: Path, page_bytes: int) -> None:
     os.truncate(path / DATA_FILE, page_bytes)
     assert "cut off inside meta page" in findings(path)[0].what
+
+
+@pytest.mark.parametrize("bit", range(12))
+def test_a_flipped_bit_in_the_number_of_the_last_commit_is_found(path: Path, bit: int) -> None:
+    """Found by flipping bits in every kind of page: the last commit was gone, and nobody said so.
+
+    LMDB goes by the meta page with the higher number, and the other one knows nothing of the last commit.
+    """
+    last = read_meta(path / DATA_FILE).transaction
+    number = last.to_bytes(8, sys.byteorder)
+    contents = bytearray((path / DATA_FILE).read_bytes())
+    place = contents.index(number, (last % 2) * PAGE_BYTES, (last % 2 + 1) * PAGE_BYTES)
+    contents[place : place + 8] = (last ^ 1 << bit).to_bytes(8, sys.byteorder)
+    (path / DATA_FILE).write_bytes(contents)
+    assert "which do not follow each other; the last commit may be lost" in findings(path)[0].what
+
+
+def test_a_flipped_bit_in_the_number_of_entries_is_found(path: Path) -> None:
+    """With which a server would refuse to start, while `check` had nothing to say."""
+    contents = (path / DATA_FILE).read_bytes()
+    number, flipped = HEAD.to_bytes(8, sys.byteorder), (HEAD ^ 1).to_bytes(8, sys.byteorder)
+    (path / DATA_FILE).write_bytes(contents.replace(number, flipped))
+    [finding] = findings(path)
+    assert finding.what == f"{HEAD ^ 1} entries are stored, it says, but {HEAD} can be found"
 
 
 def test_a_zeroed_meta_page_is_found(path: Path) -> None:

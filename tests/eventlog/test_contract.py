@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
 from eventlog.errors import Closed, Conflict
-from eventlog.log import Entry, Log, Position
+from eventlog.log import Entry, Erased, Log, Position
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +142,61 @@ async def test_entries_carry_digest_and_chain(log: Log) -> None:
         assert (entry.digest, entry.chain) == (hashlib.sha256(payload).digest(), chain)
 
 
+async def test_an_erased_payload_is_replaced(log: Log) -> None:
+    await log.append([b"a", b"secret", b"c", b"order"], after=0)
+    before = await read(log)
+    await log.erase({2: b"public"}, ordered_by=4)
+    after = await read(log)
+    assert [entry.payload for entry in after] == [b"a", b"public", b"c", b"order"]
+    assert [(e.digest, e.chain) for e in after] == [(e.digest, e.chain) for e in before]
+    assert after[1].erased == Erased(b"public", before[1].digest, len(b"secret"), ordered_by=4)
+    assert [entry.erased for entry in after if entry.position != 2] == [None] * 3
+
+
+async def test_erasing_again_changes_nothing(log: Log) -> None:
+    await log.append([b"secret", b"order"], after=0)
+    await log.erase({1: b"public"}, ordered_by=2)
+    erased = await read(log)
+    await log.erase({1: b"public"}, ordered_by=2)
+    assert await read(log) == erased
+
+
+async def test_what_was_erased_can_be_erased_further(log: Log) -> None:
+    await log.append([b"two secrets", b"order", b"order"], after=0)
+    [digest, *_] = [entry.digest for entry in await read(log)]
+    await log.erase({1: b"one secret"}, ordered_by=2)
+    await log.erase({1: b"none"}, ordered_by=3)
+    [entry, *_] = await read(log)
+    assert entry.erased == Erased(b"none", digest, len(b"two secrets"), ordered_by=3)
+
+
+@pytest.mark.parametrize(("position", "ordered_by"), [(0, 2), (2, 2), (2, 1), (1, 3), (3, 4)])
+async def test_erasing_takes_a_later_entry_that_is_there(
+    log: Log, position: Position, ordered_by: Position
+) -> None:
+    await log.append([b"secret", b"order"], after=0)
+    with pytest.raises(ValueError, match=r"^entry \d cannot order"):
+        await log.erase({1: b"public", position: b"public"}, ordered_by=ordered_by)
+    assert await payloads(log) == [b"secret", b"order"]
+
+
+async def test_an_erased_entry_can_be_appended_to_another_log(log: Log, tmp_path: Path) -> None:
+    await log.append([b"secret", b"order"], after=0)
+    await log.erase({1: b"public"}, ordered_by=2)
+    entries = await read(log)
+    async with open_log(f"lmdb:{tmp_path / 'another'}") as another:
+        await another.append([entry.erased or entry.payload for entry in entries], after=0)
+        assert await read(another) == entries
+
+
+async def test_a_log_goes_on_after_scrubbing(log: Log) -> None:
+    await log.append([b"secret", b"order"], after=0)
+    await log.erase({1: b"public"}, ordered_by=2)
+    assert await log.scrub()
+    assert await log.append([b"c"], after=2) == 3
+    assert await payloads(log) == [b"public", b"order", b"c"]
+
+
 async def test_wait_returns_at_once_if_past(log: Log) -> None:
     await log.append([b"a", b"b"], after=0)
     assert await log.wait(0) == 2
@@ -181,7 +236,8 @@ async def test_a_closed_log_refuses_every_call(log: Log) -> None:
     await log.append([b"a"], after=0)
     reading = log.read()
     await log.close()
-    for call in (log.append([b"b"], after=1), log.head(), log.wait(1), anext(reading)):
+    erasing = (log.erase({}, ordered_by=1), log.scrub())
+    for call in (log.append([b"b"], after=1), log.head(), log.wait(1), anext(reading), *erasing):
         with pytest.raises(Closed):
             await call
     with pytest.raises(Closed):

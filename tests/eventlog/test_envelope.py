@@ -6,17 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.envelope import ERASED, HEADER, NO_PREVIOUS, chain_of, seal, unseal
+from eventlog.envelope import ERASED, HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
 from eventlog.errors import Damaged
-from eventlog.log import Position
+from eventlog.log import Erased, Position
 
 POSITIONS = st.integers(1, 2**64 - 1)
 PAYLOADS = st.binary(max_size=300)
+LATER = st.tuples(POSITIONS, POSITIONS).filter(lambda pair: pair[0] < pair[1])
 CHAINS = st.binary(min_size=32, max_size=32)
-
-
-def erased(data: bytes) -> bytes:
-    return data[:1] + bytes((ERASED,)) + data[2 : HEADER.size]
 
 
 @given(POSITIONS, PAYLOADS, CHAINS)
@@ -32,9 +29,7 @@ def test_any_flipped_bit_is_found(
     position: Position, payload: bytes, previous: bytes, data: st.DataObject
 ) -> None:
     sealed = bytearray(seal(position, payload, previous)[0])
-    # The erased flag on an empty payload is the one bit whose flipping takes nothing away.
-    bits = st.integers(0, 8 * len(sealed) - 1).filter(lambda bit: payload or bit != 8)
-    bit = data.draw(bits)
+    bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
     sealed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(Damaged) as raised:
         unseal(bytes(sealed), position, previous)
@@ -95,18 +90,55 @@ def test_a_later_version_is_not_decoded() -> None:
         unseal(b"\x02" + data[1:], 1, NO_PREVIOUS)
 
 
-@given(POSITIONS, PAYLOADS, CHAINS)
-def test_an_erased_payload_leaves_the_chain(position: Position, payload: bytes, previous: bytes) -> None:
+@given(LATER, PAYLOADS, PAYLOADS, CHAINS)
+def test_erasing_leaves_digest_and_chain(
+    positions: tuple[Position, Position], payload: bytes, replacement: bytes, previous: bytes
+) -> None:
+    position, ordered_by = positions
     data, chain = seal(position, payload, previous)
-    entry = unseal(erased(data), position, previous)
-    assert (entry.payload, entry.chain, chain_of(erased(data))) == (b"", chain, chain)
-    assert entry.digest == hashlib.sha256(payload).digest()
+    stored = erase(data, replacement, ordered_by)
+    entry = unseal(stored, position, previous)
+    digest = hashlib.sha256(payload).digest()
+    assert (entry.payload, entry.digest, entry.chain, chain_of(stored)) == (replacement, digest, chain, chain)
+    assert entry.erased == Erased(replacement, digest, len(payload), ordered_by)
+    assert seal(position, entry.erased, previous) == (stored, chain)
+
+
+@given(PAYLOADS, PAYLOADS, CHAINS, st.data())
+def test_any_flipped_bit_of_an_erased_entry_is_found(
+    payload: bytes, replacement: bytes, previous: bytes, data: st.DataObject
+) -> None:
+    stored = bytearray(erase(seal(3, payload, previous)[0], replacement, 4))
+    bit = data.draw(st.integers(0, 8 * len(stored) - 1))
+    stored[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(Damaged, match="entry 3: "):
+        unseal(bytes(stored), 3, previous)
+
+
+def test_a_replacement_of_another_entry_is_found() -> None:
+    one, other = (erase(seal(position, b"secret", NO_PREVIOUS)[0], b"", 9) for position in (1, 2))
+    with pytest.raises(Damaged, match="entry 1: wrong seal"):
+        unseal(one[: HEADER.size] + other[HEADER.size :], 1, NO_PREVIOUS)
 
 
 def test_a_payload_marked_as_erased_is_damage() -> None:
     data, _ = seal(1, b"payload", NO_PREVIOUS)
-    with pytest.raises(Damaged, match="marked as erased, but 7 bytes"):
-        unseal(erased(data) + b"payload", 1, NO_PREVIOUS)
+    with pytest.raises(Damaged, match="marked as erased, but it does not say by which entry"):
+        unseal(data[:1] + bytes((ERASED,)) + data[2:], 1, NO_PREVIOUS)
+
+
+def test_an_earlier_entry_cannot_have_ordered_it() -> None:
+    data, _ = seal(2, b"payload", NO_PREVIOUS)
+    with pytest.raises(Damaged, match="entry 2: erased by order of entry 1, which is not a later one"):
+        unseal(erase(data, b"", 1), 2, NO_PREVIOUS)
+
+
+def test_the_bytes_of_an_erased_entry_stay() -> None:
+    data = erase(seal(3, b"hello", bytes(range(32)))[0], b"bye", 7)
+    assert data[:80].hex().startswith("01010000000000050000000000000003")
+    assert data[80:].hex() == (
+        "00000000000000077cd50b9d9b3219fb1b7cea2ca48b014610f852fcd98f4216d39cb10c29c797b7627965"
+    )
 
 
 def test_the_bytes_of_version_one_stay() -> None:

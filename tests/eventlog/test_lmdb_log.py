@@ -14,16 +14,17 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from bench.torture.log_writer import LogWriter, payload_at
 from eventlog import lmdb_file
 from eventlog.errors import Closed, Damaged, Full, Locked, LogError, Unknown
 from eventlog.lmdb_file import DATA_FILE, LmdbTables, create_log
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
-from tests.harness.log_writer import ROOT, LogWriter, payload_at
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[2]
 TINY_MAP_BYTES = 64 * 1024
 
 
@@ -244,7 +245,7 @@ async def test_a_failed_write_closes_the_log_to_writes(tmp_path: Path) -> None:
 def test_a_failed_flush_closes_the_log_to_writes(tmp_path: Path, fault: str) -> None:
     call = fault.partition(":")[0]
     output = traced(
-        tmp_path, ["-e", f"inject={fault}"], "tests.harness.failing_storage", str(tmp_path / "log")
+        tmp_path, ["-e", f"inject={fault}"], "bench.torture.failing_storage", str(tmp_path / "log")
     )
     outcome = json.loads(output.stdout)
     assert (outcome["first"], outcome["then"]) == ("Unknown", "Closed"), call
@@ -256,7 +257,7 @@ def test_one_batch_is_one_flush(tmp_path: Path) -> None:
 
     def calls(batches: int) -> tuple[int, int]:
         output = traced(
-            tmp_path, [], "tests.harness.log_writer", str(tmp_path / "log"), "1", "--batches", str(batches)
+            tmp_path, [], "bench.torture.log_writer", str(tmp_path / "log"), "1", "--batches", str(batches)
         )
         acknowledged = output.stdout.splitlines()[1:]
         assert len(acknowledged) == batches
