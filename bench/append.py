@@ -81,6 +81,8 @@ class _Turns(NamedTuple):
 
 
 class _Size(NamedTuple):
+    """Of a log."""
+
     entries: int
     size: int
 
@@ -94,9 +96,8 @@ def measure(directory: Path, plan: Plan, progress: Progress) -> Appends:
     for batch in plan.batches:
         progress.step(f"append: batches of {batch}")
         path = directory / f"append-{batch}"
-        at_batch, size = uvloop.run(_at_batch(path, plan, batch, payloads))
-        shutil.rmtree(path)
-        at_batches.append(at_batch)
+        of_batch, size = at_batch(path, batch, payloads, repetitions=plan.repetitions, seconds=plan.seconds)
+        at_batches.append(of_batch)
         largest = max(largest, size)
     return Appends(
         flush_mode=report.FLUSH_MODE,
@@ -108,19 +109,28 @@ def measure(directory: Path, plan: Plan, progress: Progress) -> Appends:
     )
 
 
-async def _at_batch(path: Path, plan: Plan, batch: int, payloads: Sequence[bytes]) -> tuple[AtBatch, _Size]:
-    batches = _batches(payloads, batch)
-    async with open_log(f"lmdb:{path / 'log'}") as log:
-        with _open_floor(path / "floor") as floor:
-            runs = [await _take_turns(log, floor, batches, plan.seconds) for _ in range(plan.repetitions)]
-        size = _Size(await log.head(), (path / "log" / DATA_FILE).stat().st_size)
-    at_batch = AtBatch(
+def at_batch(
+    path: Path, batch: int, payloads: Sequence[bytes], *, repetitions: int, seconds: float
+) -> tuple[AtBatch, _Size]:
+    """Append these payloads, again and again, in batches of that size; nothing of it is left in `path`."""
+    runs, size = uvloop.run(_appended(path, _batches(payloads, batch), repetitions, seconds))
+    shutil.rmtree(path)
+    found = AtBatch(
         batch=batch,
         log=_appending(batch, [one.of_log for one in runs]),
         lmdb=_appending(batch, [one.of_lmdb for one in runs]),
         ratio=Spread.of([sum(one.of_lmdb) / sum(one.of_log) for one in runs]),
     )
-    return at_batch, size
+    return found, size
+
+
+async def _appended(
+    path: Path, batches: Iterator[list[bytes]], repetitions: int, seconds: float
+) -> tuple[list[_Turns], _Size]:
+    async with open_log(f"lmdb:{path / 'log'}") as log:
+        with _open_floor(path / "floor") as floor:
+            runs = [await _take_turns(log, floor, batches, seconds) for _ in range(repetitions)]
+        return runs, _Size(await log.head(), (path / "log" / DATA_FILE).stat().st_size)
 
 
 async def _take_turns(
@@ -214,7 +224,7 @@ def part(plan: Plan) -> Part[Appends]:
     return Part(
         name="append",
         steps=1 + len(plan.batches),
-        measure=lambda directory, progress: measure(directory, plan, progress),
+        measure=lambda directory, progress, histories: measure(directory, plan, progress),
         told=told,
     )
 

@@ -38,7 +38,10 @@ Facts: TypeAlias = Sequence[Fact]
 
 SERVER_NAME = "localhost"
 
-_FIRST_MS = 1_700_000_000_000
+FIRST_MS = 1_700_000_000_000
+AFTER_HISTORY_MS = FIRST_MS + 20_000_000_000
+"""Later than the last of 10,000,000 events, and still in the past: when people come to a log with history."""
+
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 _RECENT_MAX = 50
 
@@ -73,11 +76,11 @@ class Room:
 class Author:
     """Makes entries in the order in which they are to be appended. Use `authoring`."""
 
-    def __init__(self, seed: int, views: Views, view: View) -> None:
+    def __init__(self, seed: int, views: Views, view: View, first_ms: int) -> None:
         self.random = Random(seed)
         self._view = view
         self._homeserver = Homeserver(SERVER_NAME, MemoryLog(), views, self._next_ms, self._random_text)
-        self._now_ms = _FIRST_MS
+        self._now_ms = first_ms
         self._transactions = 0
 
     def name_server(self) -> Facts:
@@ -152,11 +155,12 @@ class Author:
 
 
 @contextmanager
-def authoring(seed: int) -> Iterator[Author]:
+def authoring(seed: int, *, first_ms: int = FIRST_MS) -> Iterator[Author]:
+    """`first_ms`: when it all begins."""
     with TemporaryDirectory(prefix="roomlog-bench-") as scratch:
         views = open_views(Path(scratch), identity="nothing was ever folded")
         try:
             with views.read() as view:
-                yield Author(seed, views, view)
+                yield Author(seed, views, view, first_ms)
         finally:
             views.abandon()

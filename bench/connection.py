@@ -33,13 +33,18 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def open(cls, host: str, port: int) -> Self:
-        _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
+    async def open(cls, host: str, port: int, *, encrypted: bool = False, source: str | None = None) -> Self:
+        """`source`: the address to come from; of one only some 28,000 connections can come."""
+        _, connection = await asyncio.get_running_loop().create_connection(
+            cls, host, port, ssl=encrypted or None, local_addr=None if source is None else (source, 0)
+        )
         return connection
 
     def request(self, data: bytes) -> asyncio.Future[Answer]:
-        """Send a whole request at once; the future is of its answer."""
+        """Send a whole request at once; the future is of its answer. Raises `Refused` on a closed one."""
         assert self._transport is not None
+        if self._transport.is_closing():
+            raise Refused("the server closed the connection")
         self._body = b""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(data)
@@ -79,11 +84,11 @@ def accepted(answer: Answer) -> Answer:
     return answer
 
 
-def request_bytes(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+def request_bytes(method: str, path: str, token: str, body: bytes = b"", *, host: str = "localhost") -> bytes:
     """A request as it goes over the wire. `path` is escaped already."""
     head = (
         f"{method} {path} HTTP/1.1\r\n"
-        "Host: localhost\r\n"
+        f"Host: {host}\r\n"
         f"Authorization: Bearer {token}\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n"

@@ -2,11 +2,12 @@
 
 A process of its own, so that it neither shares an interpreter with what it measures nor hears its garbage
 collector. With what it sent it reports which share of a core it used itself meanwhile: near 100% the figures
-are those of the generator, and the report says so.
+are those of the generator, and the report says so. Ours and not a general one: each request needs a
+transaction id of its own, and the warm-up, the batches and the CPU time are those of the same moments.
 
 Sending is a closed loop: each connection sends its next request when it has the answer to its last. The
 first moments, in which caches and batches fill, are left out. What clients do that read is in
-`sync_load.py`.
+`sync_load.py`, and who sends at a rate of their own, however fast the answers are, in `steady_load.py`.
 """
 
 import asyncio
@@ -26,15 +27,16 @@ import uvloop
 from bench.connection import Connection, Refused, request_bytes
 from bench.figures import Latencies
 from bench.processes import Cores, answer_of, cpu_seconds
-from bench.sync_load import CompareReaders, WaitForNews, compare_readers, wait_for_news
+from bench.steady_load import SendSteadily, send_steadily
+from bench.sync_load import Ask, CompareReaders, WaitForNews, ask, compare_readers, wait_for_news
 from eventlog.lmdb_meta import read_meta
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Whoever sends on one connection."""
+    """Whoever sends on one connection, into these rooms in turn."""
 
     token: str
-    room_id: str
+    room_ids: list[str]
 
 
 class SendMessages(msgspec.Struct, frozen=True, tag=True):
@@ -42,7 +44,8 @@ class SendMessages(msgspec.Struct, frozen=True, tag=True):
 
     host: str
     port: int
-    server_pid: int
+    server_pid: int | None
+    """`None` if it runs elsewhere, and its CPU time is nobody's business."""
     log_file: str | None
     """The server's LMDB file, which tells how many batches it was flushed for; `None`: it has none."""
     senders: list[Sender]
@@ -51,6 +54,10 @@ class SendMessages(msgspec.Struct, frozen=True, tag=True):
     """Goes into the transaction ids: different for each run against one log."""
     seconds: float
     warm_up_seconds: float
+    encrypted: bool = False
+    """By TLS."""
+    to_host: str = "localhost"
+    """What the requests say whom they are for."""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -62,8 +69,10 @@ class Sent(msgspec.Struct, frozen=True):
     generator_cpu_share: float
 
 
-Plan: TypeAlias = SendMessages | WaitForNews | CompareReaders
+Plan: TypeAlias = SendMessages | SendSteadily | WaitForNews | CompareReaders | Ask
 Seen = TypeVar("Seen", bound=msgspec.Struct)
+
+_ROOMS = "/_matrix/client/v3/rooms"
 
 _SECONDS_TO_END = 60
 """Besides those in which it measures: to start, to warm up, to wait for the last answers."""
@@ -81,7 +90,9 @@ class _Meters(NamedTuple):
 
 async def send_messages(plan: SendMessages) -> Sent:
     """Raises `Refused`, in a group, as soon as anything is not answered with 200."""
-    connections = [await Connection.open(plan.host, plan.port) for _ in plan.senders]
+    connections = [
+        await Connection.open(plan.host, plan.port, encrypted=plan.encrypted) for _ in plan.senders
+    ]
     latencies: list[float] = []
     is_over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -118,21 +129,23 @@ async def _send_until(
 
 def _requests(plan: SendMessages, sender: Sender, number: int) -> Iterator[bytes]:
     """One after the other with a transaction id of its own; only that is put in while the clock runs."""
-    path = f"/_matrix/client/v3/rooms/{quote(sender.room_id, safe='')}/send/m.room.message/"
-    # Each sender begins with another body.
-    bodies = plan.bodies[number % len(plan.bodies) :] + plan.bodies[: number % len(plan.bodies)]
-    halves = [
-        request_bytes("PUT", path + "\0", sender.token, body.encode()).split(b"\0", 1) for body in bodies
+    before = [f"PUT {_ROOMS}/{quote(room_id, safe='')}/send/m.room.message/" for room_id in sender.room_ids]
+    behind = [
+        request_bytes("PUT", "\0", sender.token, body.encode(), host=plan.to_host).partition(b"\0")[2]
+        for body in plan.bodies
     ]
-    for count, (before, behind) in enumerate(itertools.cycle(halves)):
-        yield b"%b%b.%d.%d%b" % (before, plan.run.encode(), number, count, behind)
+    # Each sender begins with another body.
+    bodies = itertools.islice(itertools.cycle(behind), number % len(behind), None)
+    rooms = itertools.cycle([path.encode() for path in before])
+    for count, (room, body) in enumerate(zip(rooms, bodies, strict=False)):
+        yield b"%b%b.%d.%d%b" % (room, plan.run.encode(), number, count, body)
 
 
 def _read_meters(plan: SendMessages, latencies: list[float]) -> _Meters:
     return _Meters(
         at=perf_counter(),
         events=len(latencies),
-        server_cpu_seconds=cpu_seconds(plan.server_pid),
+        server_cpu_seconds=0.0 if plan.server_pid is None else cpu_seconds(plan.server_pid),
         own_cpu_seconds=time.process_time(),
         # LMDB counts its write transactions, and the log makes one for each batch.
         commits=0 if plan.log_file is None else read_meta(Path(plan.log_file)).transaction,
@@ -151,6 +164,10 @@ async def carry_out(plan: Plan) -> msgspec.Struct:
     match plan:
         case SendMessages():
             return await send_messages(plan)
+        case SendSteadily():
+            return await send_steadily(plan)
+        case Ask():
+            return await ask(plan)
         case WaitForNews():
             return await wait_for_news(plan)
         case CompareReaders():
@@ -163,5 +180,5 @@ if __name__ == "__main__":
     wanted: Plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     try:
         sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(carry_out(wanted))))
-    except* Refused as refusals:
+    except* (Refused, OSError) as refusals:
         sys.exit(f"the load generator gave up: {refusals.exceptions[0]}")

@@ -7,6 +7,7 @@ cannot be ignored and takes no time.
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -16,9 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 Cores: TypeAlias = frozenset[int]
 
 _ADDRESS = re.compile(r"http://(\S+):(\d+)")
+_RESIDENT = re.compile(r"^Rss(Anon|File|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_SECONDS_TO_STOP = 60
 _CPUCLOCK_SCHED = 2
 """The kernel's name for the clock that the scheduler keeps, in nanoseconds, over all threads of a process."""
 
@@ -33,6 +38,17 @@ class Server(NamedTuple):
     pid: int
     host: str
     port: int
+    seconds_to_ready: float
+    """From its start, that of the interpreter included, until it told its address."""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What a process has of the machine's memory."""
+
+    heap_bytes: int
+    """Its own, which nobody can take away from it: resident and anonymous."""
+    mapped_bytes: int
+    """Resident pages of files, LMDB's above all: the system's cache, which gives way to whoever needs it."""
 
 
 class Places(NamedTuple):
@@ -68,14 +84,18 @@ def pinned(cores: Cores) -> Iterator[None]:
 
 
 @contextmanager
-def serving(module: str, *options: str, cores: Cores) -> Iterator[Server]:
-    """A module that serves and prints its address. Raises `Failed` if it ends without one."""
+def serving(module: str, *options: str, cores: Cores, asked_to_stop: bool = False) -> Iterator[Server]:
+    """A module that serves and prints its address. Raises `Failed` if it ends without one.
+
+    In the end it is killed or, if what it leaves behind is to be whole, asked to stop.
+    """
+    started = time.perf_counter()
     with pinned(cores):
         process = subprocess.Popen(
             [sys.executable, "-m", module, *options],
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=clean_environment(),
             start_new_session=True,
         )
     with process:
@@ -84,7 +104,42 @@ def serving(module: str, *options: str, cores: Cores) -> Iterator[Server]:
             found = next(filter(None, map(_ADDRESS.search, process.stdout)), None)
             if found is None:
                 raise Failed(f"{module} ended with status {process.wait()} before it answered")
-            yield Server(process.pid, found[1], int(found[2]))
+            yield Server(process.pid, found[1], int(found[2]), time.perf_counter() - started)
+            if asked_to_stop:
+                process.terminate()
+                if process.wait(_SECONDS_TO_STOP):
+                    raise Failed(f"{module} stopped with status {process.returncode}")
+        finally:
+            process.kill()
+
+
+@contextmanager
+def at_work(module: str, question: bytes, *, cores: Cores) -> Iterator[bytes]:
+    """A module that prints a line when it has done what it was asked, and keeps it up until its stdin ends.
+
+    Raises `Failed` if it does not, or if there is something that it has to complain of in the end.
+    """
+    with pinned(cores):
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=clean_environment(),
+            start_new_session=True,
+        )
+    with process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(question + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            if not line:
+                raise Failed(f"{module} ended with status {process.wait()}")
+            yield line
+            process.stdin.close()
+            if process.wait(_SECONDS_TO_STOP):
+                raise Failed(f"{module} ended with status {process.returncode}")
         finally:
             process.kill()
 
@@ -98,7 +153,7 @@ def answer_of(module: str, question: bytes, *, cores: Cores, seconds_max: float)
                 input=question,
                 stdout=subprocess.PIPE,
                 timeout=seconds_max,
-                env=_environment(),
+                env=clean_environment(),
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
@@ -114,6 +169,23 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
 
 
+def memory_of(pid: int) -> Memory:
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = {name: int(size) for name, size in _RESIDENT.findall(status)}
+    return Memory(kilobytes["Anon"] * 1024, (kilobytes["File"] + kilobytes["Shmem"]) * 1024)
+
+
+def open_files_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - only their number matters
+
+
+def allow_open_files() -> int:
+    """Let this process, and what it starts from now on, open as many files as it may: so many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
 @contextmanager
 def ended_by_signals(numbers: Sequence[int] = (signal.SIGTERM, signal.SIGHUP)) -> Iterator[None]:
     """Let these signals, unless they are ignored, end the benchmark as Ctrl-C does, also in an event loop."""
@@ -127,12 +199,16 @@ def ended_by_signals(numbers: Sequence[int] = (signal.SIGTERM, signal.SIGHUP)) -
 
 
 def _interrupt(number: int, frame: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in a shell's background, where it is Ctrl-C that must not be heard, and not what was sent here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
 
 
-def _environment() -> dict[str, str]:
-    """Without settings that would change what is measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ROOMLOG_")}
+def clean_environment() -> dict[str, str]:
+    """For a child that finds the same modules, without settings that would change what it does."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLOG_")}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def _siblings(core: int) -> set[int]:

@@ -32,6 +32,10 @@ class Progress:
         self._steps_begun += 1
         self._show(what, self._steps_begun - 1)
 
+    def now(self, what: str) -> None:
+        """What a long step has come to, where nobody knows how long it will be."""
+        self._show(f"{self._step}: {what}", self._steps_begun - 1)
+
     def within(self, done: int, total: int) -> None:
         """How far a long step has come."""
         self._show(f"{self._step}: {done:,} of {total:,}", self._steps_begun - 1)

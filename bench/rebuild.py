@@ -5,6 +5,9 @@ proportions of `workload.py`. It is folded into fresh views, by the code that `r
 without views use. The *floor* reads the same entries, verifies digests and chain as reading always does,
 and decodes facts and events, which every fold has to; then it drops them.
 
+Logs of different lengths are folded in turns: what an event costs in the longest, to what it costs in the
+shortest, says whether it gets dearer with all that was before.
+
 The views' digest is over every row of every table. For one seed and one number of events it is the same on
 every machine; two machines that differ have found a bug, and so have two repetitions, which is an error.
 """
@@ -22,29 +25,29 @@ from rich.console import RenderableType
 
 from bench import report
 from bench.figures import Spread
+from bench.histories import Histories, allocated_bytes
 from bench.processes import pinned, places
 from bench.progress import Progress
 from bench.session import Data, Json, Part, Repetitions, Seed, run
-from bench.workload import EVENTS_MIN, SEED, entries_of, write_log
+from bench.workload import EVENTS_MIN, SEED
 from eventlog.engines import open_log
-from eventlog.lmdb_file import DATA_FILE
 from eventlog.log import Log
 from projections.facts import RoomEvent, decode_entry
 from projections.follower import catch_up, open_views
-from server.config import log_url, views_path
+from server.config import log_path, log_url
 
-EVENTS = 50_000
-EVENTS_MAX = 1_000_000
+EVENTS = (10_000, 100_000)
+EVENTS_MAX = 10_000_000
 
 
 class Plan(msgspec.Struct, frozen=True):
     seed: int = SEED
-    events: int = EVENTS
+    events: tuple[int, ...] = EVENTS
+    """The lengths of the logs."""
     repetitions: int = 3
 
 
-class Rebuilds(msgspec.Struct, frozen=True):
-    flush_mode: str
+class Rebuild(msgspec.Struct, frozen=True):
     events: int
     entries: int
     log_bytes: int
@@ -55,6 +58,14 @@ class Rebuilds(msgspec.Struct, frozen=True):
     scan_events_per_second: Spread
     ratio: Spread
     """Events per second of the fold to those of the scan."""
+
+
+class Rebuilds(msgspec.Struct, frozen=True):
+    flush_mode: str
+    of_logs: list[Rebuild]
+    """From the shortest to the longest."""
+    growth: Spread
+    """Seconds for an event of the longest log to those for one of the shortest."""
 
 
 class DifferentDigests(Exception):
@@ -68,37 +79,49 @@ class _Run(NamedTuple):
     scan_seconds: float
     digest: str
     views_bytes: int
+    entries: int
 
 
-def measure(directory: Path, plan: Plan, progress: Progress) -> Rebuilds:
+def measure(directory: Path, plan: Plan, progress: Progress, histories: Histories) -> Rebuilds:
+    data: dict[int, Path] = {}
+    for events in sorted(plan.events):
+        progress.step(f"rebuild: generate {events:,} events")
+        data[events] = histories.log(plan.seed, events, progress)
+    runs: dict[int, list[_Run]] = {events: [] for events in data}
     # One core, as on a server that has others for something else; the log's thread is on it too.
     with pinned(places().measured):
-        return uvloop.run(_measure(directory, plan, progress))
-
-
-async def _measure(directory: Path, plan: Plan, progress: Progress) -> Rebuilds:
-    progress.step(f"rebuild: generate {plan.events:,} events")
-    async with open_log(log_url(directory)) as log:
-        entries = entries_of(plan.seed, plan.events)
-        await write_log(log, entries, lambda position: progress.within(position, plan.events))
-        runs: list[_Run] = []
         for repetition in range(plan.repetitions):
-            progress.step(f"rebuild: repetition {repetition + 1}")
-            runs.append(await _fold_and_scan(log, views_path(directory), progress))
-        return _rebuilds(plan, runs, await log.head(), (directory / "log" / DATA_FILE).stat().st_size)
+            for events, of_log in runs.items():
+                progress.step(f"rebuild: {events:,} events, repetition {repetition + 1}")
+                of_log.append(uvloop.run(_fold_and_scan(data[events], directory / "views", progress)))
+    shortest, longest = min(runs), max(runs)
+    return Rebuilds(
+        flush_mode=report.VIEWS_FLUSH_MODE,
+        of_logs=[_rebuild(events, data[events], of_log) for events, of_log in runs.items()],
+        growth=Spread.of(
+            [
+                (of_longest.fold_seconds / longest) / (of_shortest.fold_seconds / shortest)
+                for of_shortest, of_longest in zip(runs[shortest], runs[longest], strict=True)
+            ]
+        ),
+    )
 
 
-async def _fold_and_scan(log: Log, path: Path, progress: Progress) -> _Run:
+async def _fold_and_scan(data: Path, path: Path, progress: Progress) -> _Run:
+    async with open_log(log_url(data)) as log:
+        return await _fold_and_scan_log(log, path, progress)
+
+
+async def _fold_and_scan_log(log: Log, path: Path, progress: Progress) -> _Run:
     views = open_views(path, identity=log.identity)
     try:
+        head = await log.head()
         started = perf_counter()
         await catch_up(log, views, progress.within)
         folded = perf_counter()
         await _scan(log)
         scanned = perf_counter()
-        return _Run(
-            folded - started, scanned - folded, views.digest(), (path / "data.mdb").stat().st_blocks * 512
-        )
+        return _Run(folded - started, scanned - folded, views.digest(), allocated_bytes(path), head)
     finally:
         views.abandon()
         shutil.rmtree(path)
@@ -111,39 +134,37 @@ async def _scan(log: Log) -> None:
                 _ = fact.event  # decoded when it is first asked for
 
 
-def _rebuilds(plan: Plan, runs: Sequence[_Run], entries: int, log_bytes: int) -> Rebuilds:
+def _rebuild(events: int, data: Path, runs: Sequence[_Run]) -> Rebuild:
     digests = {one.digest for one in runs}
     if len(digests) > 1:
         raise DifferentDigests(f"one log, folded {len(runs)} times, made views with {sorted(digests)}")
-    return Rebuilds(
-        flush_mode=report.VIEWS_FLUSH_MODE,
-        events=plan.events,
-        entries=entries,
-        log_bytes=log_bytes,
+    return Rebuild(
+        events=events,
+        entries=runs[0].entries,
+        log_bytes=allocated_bytes(log_path(data)),
         views_bytes=runs[0].views_bytes,
         views_digest=digests.pop(),
-        fold_events_per_second=Spread.of([plan.events / one.fold_seconds for one in runs]),
+        fold_events_per_second=Spread.of([events / one.fold_seconds for one in runs]),
         fold_seconds=Spread.of([one.fold_seconds for one in runs]),
-        scan_events_per_second=Spread.of([plan.events / one.scan_seconds for one in runs]),
+        scan_events_per_second=Spread.of([events / one.scan_seconds for one in runs]),
         ratio=Spread.of([one.scan_seconds / one.fold_seconds for one in runs]),
     )
 
 
 def told(measured: Rebuilds) -> list[RenderableType]:
     figures = report.table("events", "fold events/s", "seconds", "scan events/s", "fold ÷ scan")
-    figures.add_row(
-        f"{measured.events:,}",
-        report.cell(measured.fold_events_per_second),
-        report.cell(measured.fold_seconds),
-        report.cell(measured.scan_events_per_second),
-        report.cell(measured.ratio),
-    )
-    size = report.log_size(measured.entries, measured.log_bytes)
+    for one in measured.of_logs:
+        cells = one.fold_events_per_second, one.fold_seconds, one.scan_events_per_second, one.ratio
+        figures.add_row(f"{one.events:,}", *map(report.cell, cells))
     return [
         "[bold]rebuild[/bold]: all views from the log, and only reading it; one core",
         figures,
-        f"{size}; views {measured.views_bytes / 1e6:,.1f} MB",
-        f"digest of the views {measured.views_digest}",
+        f"an event of the longest log ÷ one of the shortest = {report.inline(measured.growth)}",
+        *(
+            f"{report.log_size(one.entries, one.log_bytes)}; views {one.views_bytes / 1e6:,.1f} MB, "
+            f"digest {one.views_digest}"
+            for one in measured.of_logs
+        ),
         f"flush: {measured.flush_mode}",
     ]
 
@@ -151,8 +172,8 @@ def told(measured: Rebuilds) -> list[RenderableType]:
 def part(plan: Plan) -> Part[Rebuilds]:
     return Part(
         name="rebuild",
-        steps=1 + plan.repetitions,
-        measure=lambda directory, progress: measure(directory, plan, progress),
+        steps=len(plan.events) * (1 + plan.repetitions),
+        measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
 
@@ -163,11 +184,14 @@ def main(
     seed: Seed = SEED,
     repetitions: Repetitions = 3,
     events: Annotated[
-        int, typer.Option(min=EVENTS_MIN, max=EVENTS_MAX, help="Room events in the generated log.")
-    ] = EVENTS,
+        list[int],
+        typer.Option(
+            min=EVENTS_MIN, max=EVENTS_MAX, help="Room events in a generated log; may be given several times."
+        ),
+    ] = list(EVENTS),  # noqa: B006 - typer copies it
 ) -> None:
     """Measure a rebuild of all views beside a scan of the log."""
-    plan = Plan(seed=seed, events=events, repetitions=repetitions)
+    plan = Plan(seed=seed, events=tuple(events), repetitions=repetitions)
     run([part(plan)], data=data, json=json, seed=seed)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Spread
+from bench.processes import Memory
 
 FLUSH_MODE = "each batch flushed once: fdatasync for its pages, then the meta page with O_DSYNC"
 """Of the log, always; there is no option for anything else. LMDB's `sync` and `metasync` are on."""
@@ -136,6 +137,11 @@ def cell(spread: Spread) -> str:
     return f"{number(spread.median)}\n[dim]{number(spread.minimum)}–{number(spread.maximum)}[/dim]"
 
 
+def inline(spread: Spread) -> str:
+    """The same within a sentence."""
+    return f"{number(spread.median)} ({number(spread.minimum)}–{number(spread.maximum)})"
+
+
 def percent_cell(spread: Spread) -> str:
     return f"{spread.median:.0%}\n[dim]{spread.minimum:.0%}–{spread.maximum:.0%}[/dim]"
 
@@ -147,8 +153,12 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def log_size(events: int, size: int) -> str:
-    return f"log of {events:,} entries, {size / 1e6:,.1f} MB"
+def log_size(entries: int, size: int) -> str:
+    return f"log of {entries:,} entries, {size / 1e6:,.1f} MB"
+
+
+def memory_size(memory: Memory) -> str:
+    return f"heap {memory.heap_bytes / 1e6:,.0f} MB, mapped files {memory.mapped_bytes / 1e6:,.0f} MB"
 
 
 def _processor() -> str:

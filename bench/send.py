@@ -12,56 +12,58 @@ The ratio of events to requests per second compares the two in time, and has the
 CPU times has not, and is the steadier one when a core is the limit or the machine has other work. With one
 connection nothing is shared: the median is set against the ceiling's median and one fdatasync of 4 KiB.
 
-The size of batches is counted by LMDB: the log makes one write transaction, and one flush, for each.
+The size of batches is counted by LMDB: the log makes one write transaction, and one flush, for each. What
+the disk alone would do with such batches is asked afterwards: the same entries, read from the server's
+log, are appended to a new one, and to LMDB with nothing around it, so many at a time as the server did.
+
+Does it matter where they talk? The same users send into one hot room, and into 1,000 rooms in turn.
+
+Where the microseconds of a send go (64 connections, all of the server's CPU time):
+
+    not measured yet
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
 import uvloop
 from rich.console import RenderableType
 
-from bench import report
-from bench.append import flush_latencies
-from bench.author import Author, Facts, Room, authoring, token_of
+from bench import append, report
+from bench.append import AtBatch, flush_latencies
 from bench.figures import Latencies, LatencySpread, Spread
-from bench.load import Sender, SendMessages, Sent, put_load_on_server
-from bench.processes import Places, Server, places, serving
+from bench.histories import Histories, populate
+from bench.load import Sent
+from bench.processes import Server, places, serving
 from bench.progress import Progress
-from bench.session import Data, Json, Part, Repetitions, Seconds, Seed, run
-from bench.workload import SEED, life_of_a_server, message, write_log
+from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_options
+from bench.session import Data, EventsBefore, Json, Part, Repetitions, Seconds, Seed, run
+from bench.workload import SEED
 from eventlog.engines import open_log
 from eventlog.lmdb_file import DATA_FILE
-from server.config import log_url
+from server.config import log_path, log_url
 
-CONNECTIONS = (1, 16, 64)
-_BODIES = 256
+CONNECTIONS = (1, 16, 64, 256)
 _FLUSH_SECONDS = 0.3
-_BOUND_BY_THE_GENERATOR = 0.9
-"""Above this share of a core the load generator may be what limits."""
+_RAW_SECONDS = 0.3
+_RAW_PAYLOADS = 4_096
 
 
 class Plan(msgspec.Struct, frozen=True):
     seed: int = SEED
     connections: tuple[int, ...] = CONNECTIONS
     rooms: int = 16
+    spread_connections: int = 64
+    """Those that send into one room, and into many."""
+    many_rooms: int = 1_000
     events_before: int = 10_000
     repetitions: int = 3
     seconds: float = 1.5
     """For each repetition at each number of connections, for the server and for the ceiling."""
-
-
-class Answering(msgspec.Struct, frozen=True):
-    """How a server did."""
-
-    per_second: Spread
-    latency: LatencySpread
-    cpu_us: Spread
-    """Of the server's process, for each request."""
-    generator_cpu_share: Spread
 
 
 class AtConnections(msgspec.Struct, frozen=True):
@@ -74,181 +76,194 @@ class AtConnections(msgspec.Struct, frozen=True):
     """Events per second to the ceiling's requests per second."""
     cpu_ratio: Spread
     """CPU time of the ceiling's requests to that of the events: 1 if storing cost nothing."""
+    raw: AtBatch
+    """The same entries in batches of the same size, without a server."""
+    ratio_to_raw: float
+    """Events per second to those of `Log.append` alone, both the median."""
 
     @property
     def is_bound_by_the_generator(self) -> bool:
-        shares = (self.send.generator_cpu_share.maximum, self.ceiling.generator_cpu_share.maximum)
-        return max(shares) >= _BOUND_BY_THE_GENERATOR
+        return self.send.is_bound_by_the_generator or self.ceiling.is_bound_by_the_generator
+
+
+class OneRoomOrMany(msgspec.Struct, frozen=True):
+    connections: int
+    many_rooms: int
+    one: Answering
+    many: Answering
+    ratio: Spread
+    """Events per second into one room to those into many."""
 
 
 class Sends(msgspec.Struct, frozen=True):
     flush_mode: str
     dedup: str
     rooms: int
+    events_before: int
     entries_before: int
     log_bytes_before: int
     log_bytes_after: int
     body_bytes: float
     fdatasync: LatencySpread
     at_connections: list[AtConnections]
+    one_room_or_many: OneRoomOrMany
     p50_to_floor: Spread | None
     """With one connection: p50 to the sum of the p50 of fdatasync and that of the ceiling."""
 
 
-class _Pair(msgspec.Struct, frozen=True):
-    """One repetition: the server, and right before or after it the ceiling."""
+class _Pair(NamedTuple):
+    """One repetition of two runs, one right after the other."""
 
-    send: Sent
-    ceiling: Sent
+    first: Sent
+    second: Sent
 
 
-def measure(directory: Path, plan: Plan, progress: Progress) -> Sends:
-    data, where = directory / "data", places()
+class _Runs(NamedTuple):
+    flushes: list[Latencies]
+    beside_ceiling: dict[int, list[_Pair]]
+    """By the number of connections: the server and the ceiling."""
+    one_room_or_many: list[_Pair]
+
+
+def measure(directory: Path, plan: Plan, progress: Progress, histories: Histories) -> Sends:
+    data = directory / "data"
+    log_file = log_path(data) / DATA_FILE
     progress.step("send: prepare a log")
-    senders, bodies, entries = uvloop.run(_prepare(data, plan))
-    log_file = data / "log" / DATA_FILE
+    histories.lend(plan.seed, plan.events_before, data, progress)
+    senders = Senders(
+        max(plan.connections), plan.rooms, spread=plan.spread_connections, many_rooms=plan.many_rooms
+    )
+    entries = uvloop.run(populate(data, plan.seed, senders.entries))
     before = log_file.stat().st_size
-    options = ("serve", "--port", "0", "--data", str(data), "--rate-limits", "off")
-    with (
-        serving("server.cli", *options, cores=where.measured) as server,
-        serving("bench.ceiling", cores=where.measured) as ceiling,
-    ):
-        load = _Load(plan, where, senders, bodies, log_file)
-        flushes: list[Latencies] = []
-        pairs: dict[int, list[_Pair]] = {connections: [] for connections in plan.connections}
-        for repetition in range(plan.repetitions):
-            flushes.append(flush_latencies(directory, min(plan.seconds, _FLUSH_SECONDS)))
-            for connections in plan.connections:
-                progress.step(f"send: {connections} connections, repetition {repetition + 1}")
-                # In turns, so that neither is always the one that comes first.
-                pairs[connections].append(
-                    load.on_both(server, ceiling, connections, ceiling_first=repetition % 2 == 1)
-                )
+    runs = _runs(directory, data, plan, senders, progress)
+    progress.step("send: the same entries without a server")
+    payloads = uvloop.run(_last_payloads(data))
     return Sends(
         flush_mode=report.FLUSH_MODE,
         dedup="on, all transaction ids different",
         rooms=plan.rooms,
+        events_before=plan.events_before,
         entries_before=entries,
         log_bytes_before=before,
         log_bytes_after=log_file.stat().st_size,
-        body_bytes=sum(len(body.encode()) for body in bodies) / len(bodies),
-        fdatasync=LatencySpread.of(flushes),
-        at_connections=[_at_connections(connections, of) for connections, of in pairs.items()],
-        p50_to_floor=_p50_to_floor(pairs[1], flushes) if 1 in pairs else None,
+        body_bytes=sum(len(body.encode()) for body in senders.bodies) / len(senders.bodies),
+        fdatasync=LatencySpread.of(runs.flushes),
+        at_connections=[
+            _at_connections(directory / "raw", connections, pairs, payloads, plan)
+            for connections, pairs in runs.beside_ceiling.items()
+        ],
+        one_room_or_many=_one_room_or_many(plan, runs.one_room_or_many),
+        p50_to_floor=_p50_to_floor(runs.beside_ceiling[1], runs.flushes) if 1 in plan.connections else None,
     )
 
 
-async def _prepare(data: Path, plan: Plan) -> tuple[list[Sender], list[str], int]:
-    """Write the log that the server finds. Returns who may send, what they send, and the log's length."""
-    senders: list[Sender] = []
-    with authoring(plan.seed) as author:
-        async with open_log(log_url(data)) as log:
-            await write_log(log, _entries(author, plan, senders))
-            entries = await log.head()
-        bodies = [msgspec.json.encode(message(author)).decode() for _ in range(_BODIES)]
-    return senders, bodies, entries
+def _runs(directory: Path, data: Path, plan: Plan, senders: Senders, progress: Progress) -> _Runs:
+    where = places()
+    log_file = log_path(data) / DATA_FILE
+    runs = _Runs([], {connections: [] for connections in plan.connections}, [])
+    load = Load(where, senders.bodies, plan.seconds)
+    with ExitStack() as stack:
+        server = stack.enter_context(serving("server.cli", *serve_options(data), cores=where.measured))
+        ceiling = stack.enter_context(serving("bench.ceiling", cores=where.measured))
+        for repetition in range(plan.repetitions):
+            # In turns, so that neither is always the one that comes first.
+            is_turned = repetition % 2 == 1
+            runs.flushes.append(flush_latencies(directory, min(plan.seconds, _FLUSH_SECONDS)))
+            for connections, pairs in runs.beside_ceiling.items():
+                progress.step(f"send: {connections} connections, repetition {repetition + 1}")
+                pairs.append(
+                    _beside_ceiling(load, server, ceiling, senders, connections, log_file, is_turned)
+                )
+            progress.step(f"send: one room or many, repetition {repetition + 1}")
+            runs.one_room_or_many.append(_in_one_and_many(load, server, senders, is_turned))
+    return runs
 
 
-def _entries(author: Author, plan: Plan, senders: list[Sender]) -> Iterator[Facts]:
-    """Some history, and then one user for each connection, evenly over the rooms; fills `senders`."""
-    yield author.name_server()
-    yield from life_of_a_server(author, plan.events_before)
-    rooms: list[Room] = []
-    for number in range(max(plan.connections)):
-        user, facts = author.register(f"sender{number}")
-        yield facts
-        if number < plan.rooms:
-            room, facts = author.create_room(user)
-            rooms.append(room)
-            yield facts
-        else:
-            room = rooms[number % plan.rooms]
-            yield author.join(room, user)
-        senders.append(Sender(token_of(user.user_id), room.room_id))
+def _beside_ceiling(
+    load: Load,
+    server: Server,
+    ceiling: Server,
+    senders: Senders,
+    connections: int,
+    log_file: Path,
+    is_turned: bool,
+) -> _Pair:
+    who = senders.in_a_few_rooms[:connections]
+    if is_turned:
+        of_ceiling = load.on(ceiling, who)
+        return _Pair(load.on(server, who, log_file), of_ceiling)
+    of_server = load.on(server, who, log_file)
+    return _Pair(of_server, load.on(ceiling, who))
 
 
-class _Load:
-    """The load on either server, with transaction ids that were never used before."""
-
-    def __init__(
-        self, plan: Plan, where: Places, senders: list[Sender], bodies: list[str], log_file: Path
-    ) -> None:
-        self._plan = plan
-        self._where = where
-        self._senders = senders
-        self._bodies = bodies
-        self._log_file = log_file
-        self._runs = 0
-
-    def on_both(self, server: Server, ceiling: Server, connections: int, *, ceiling_first: bool) -> _Pair:
-        if ceiling_first:
-            of_ceiling = self._on(ceiling, connections, None)
-            return _Pair(self._on(server, connections, str(self._log_file)), of_ceiling)
-        of_server = self._on(server, connections, str(self._log_file))
-        return _Pair(of_server, self._on(ceiling, connections, None))
-
-    def _on(self, server: Server, connections: int, log_file: str | None) -> Sent:
-        self._runs += 1
-        wanted = SendMessages(
-            host=server.host,
-            port=server.port,
-            server_pid=server.pid,
-            log_file=log_file,
-            senders=self._senders[:connections],
-            bodies=self._bodies,
-            run=f"run{self._runs}",
-            seconds=self._plan.seconds,
-            warm_up_seconds=self._plan.seconds / 5,
-        )
-        return put_load_on_server(wanted, Sent, cores=self._where.measuring)
+def _in_one_and_many(load: Load, server: Server, senders: Senders, is_turned: bool) -> _Pair:
+    if is_turned:
+        many = load.on(server, senders.in_many_rooms)
+        return _Pair(load.on(server, senders.in_one_room), many)
+    one = load.on(server, senders.in_one_room)
+    return _Pair(one, load.on(server, senders.in_many_rooms))
 
 
-def _at_connections(connections: int, pairs: Sequence[_Pair]) -> AtConnections:
-    sends, ceilings = [pair.send for pair in pairs], [pair.ceiling for pair in pairs]
+async def _last_payloads(data: Path) -> list[bytes]:
+    """What the server appended last; it must have been ended."""
+    async with open_log(log_url(data)) as log:
+        after = max(0, await log.head() - _RAW_PAYLOADS)
+        return [entry.payload async for entry in log.read(after=after)]
+
+
+def _at_connections(
+    raw_path: Path, connections: int, pairs: Sequence[_Pair], payloads: list[bytes], plan: Plan
+) -> AtConnections:
+    sends, ceilings = [pair.first for pair in pairs], [pair.second for pair in pairs]
+    batch = Spread.of([sent.events / max(1, sent.flushes) for sent in sends])
+    send = Answering.of(sends)
+    raw, _ = append.at_batch(
+        raw_path,
+        max(1, round(batch.median)),
+        payloads,
+        repetitions=plan.repetitions,
+        seconds=min(plan.seconds, _RAW_SECONDS),
+    )
     return AtConnections(
         connections=connections,
-        send=_answering(sends),
-        batch=Spread.of([sent.events / max(1, sent.flushes) for sent in sends]),
-        ceiling=_answering(ceilings),
-        ratio=Spread.of([_per_second(pair.send) / _per_second(pair.ceiling) for pair in pairs]),
-        cpu_ratio=Spread.of([_cpu_us(pair.ceiling) / _cpu_us(pair.send) for pair in pairs]),
+        send=send,
+        batch=batch,
+        ceiling=Answering.of(ceilings),
+        ratio=Spread.of([per_second(pair.first) / per_second(pair.second) for pair in pairs]),
+        cpu_ratio=Spread.of([cpu_us(pair.second) / cpu_us(pair.first) for pair in pairs]),
+        raw=raw,
+        ratio_to_raw=send.per_second.median / raw.log.entries_per_second.median,
     )
 
 
-def _answering(runs: Sequence[Sent]) -> Answering:
-    return Answering(
-        per_second=Spread.of([_per_second(sent) for sent in runs]),
-        latency=LatencySpread.of([sent.latencies for sent in runs]),
-        cpu_us=Spread.of([_cpu_us(sent) for sent in runs]),
-        generator_cpu_share=Spread.of([sent.generator_cpu_share for sent in runs]),
+def _one_room_or_many(plan: Plan, pairs: Sequence[_Pair]) -> OneRoomOrMany:
+    return OneRoomOrMany(
+        connections=plan.spread_connections,
+        many_rooms=plan.many_rooms,
+        one=Answering.of([pair.first for pair in pairs]),
+        many=Answering.of([pair.second for pair in pairs]),
+        ratio=Spread.of([per_second(pair.first) / per_second(pair.second) for pair in pairs]),
     )
-
-
-def _per_second(sent: Sent) -> float:
-    return sent.events / sent.seconds
-
-
-def _cpu_us(sent: Sent) -> float:
-    return sent.server_cpu_seconds / sent.events * 1e6
 
 
 def _p50_to_floor(pairs: Sequence[_Pair], flushes: Sequence[Latencies]) -> Spread:
     return Spread.of(
         [
-            pair.send.latencies.p50 / (flush.p50 + pair.ceiling.latencies.p50)
+            pair.first.latencies.p50 / (flush.p50 + pair.second.latencies.p50)
             for pair, flush in zip(pairs, flushes, strict=True)
         ]
     )
 
 
 def told(measured: Sends) -> list[RenderableType]:
-    figures = report.table("connections", "per second", "p50 ms", "p99 ms", "batch", "CPU µs")
+    figures = report.table("connections", "per second", "p50 ms", "p99 ms", "CPU µs", "batch")
     ratios = report.table(
         "connections", "send ÷ ceiling", "by CPU time", "generator: send", "generator: ceiling"
     )
+    raw = report.table("batch", "Log.append entries/s", "LMDB alone entries/s", "send ÷ Log.append")
     for at in measured.at_connections:
-        figures.add_row(f"{at.connections} send", *_cells(at.send, report.cell(at.batch)))
-        figures.add_row(f"{at.connections} ceiling", *_cells(at.ceiling, ""))
+        figures.add_row(f"{at.connections} send", *at.send.cells(), report.cell(at.batch))
+        figures.add_row(f"{at.connections} ceiling", *at.ceiling.cells())
         ratios.add_row(
             str(at.connections),
             report.cell(at.ratio),
@@ -256,36 +271,38 @@ def told(measured: Sends) -> list[RenderableType]:
             report.percent_cell(at.send.generator_cpu_share),
             report.percent_cell(at.ceiling.generator_cpu_share),
         )
+        appends = at.raw.log.entries_per_second, at.raw.lmdb.entries_per_second
+        raw.add_row(str(at.raw.batch), *map(report.cell, appends), report.number(at.ratio_to_raw))
     return [
         "[bold]send[/bold]: PUT …/send over HTTP, and the ceiling: the same server without storing anything",
         figures,
         ratios,
+        "[bold]send[/bold]: the same entries in batches of the same size, without a server",
+        raw,
+        *_told_rooms(measured.one_room_or_many),
         *_remarks(measured),
         f"flush: {measured.flush_mode}",
     ]
 
 
-def _cells(of: Answering, batch: str) -> tuple[str, ...]:
-    latency = of.latency
-    return (
-        report.cell(of.per_second),
-        report.cell(latency.p50_ms),
-        report.cell(latency.p99_ms),
-        batch,
-        report.cell(of.cpu_us),
-    )
+def _told_rooms(measured: OneRoomOrMany) -> Iterator[RenderableType]:
+    figures = report.table("rooms", "per second", "p50 ms", "p99 ms", "CPU µs", "one ÷ many")
+    figures.add_row("1", *measured.one.cells(), report.cell(measured.ratio))
+    figures.add_row(f"{measured.many_rooms:,}", *measured.many.cells())
+    yield f"[bold]send[/bold]: {measured.connections} connections into one hot room, and spread over many"
+    yield figures
 
 
 def _remarks(measured: Sends) -> Iterator[str]:
-    yield "generator: the load generator's share of its core"
+    yield "generator: the share of its core that the load generator, bench.load, needed"
     bound = [str(at.connections) for at in measured.at_connections if at.is_bound_by_the_generator]
     if bound:
         yield f"at {', '.join(bound)} connections the generator was the limit, and not the server"
     if measured.p50_to_floor is not None:
-        ratio, fdatasync = measured.p50_to_floor, measured.fdatasync.p50_ms.median
+        fdatasync = report.number(measured.fdatasync.p50_ms.median)
         yield (
-            f"1 connection: p50 ÷ (p50 of fdatasync, {report.number(fdatasync)} ms, + p50 of the ceiling) = "
-            f"{ratio.median:.2f} ({ratio.minimum:.2f}–{ratio.maximum:.2f})"
+            f"1 connection: p50 ÷ (p50 of fdatasync, {fdatasync} ms, + p50 of the ceiling) = "
+            f"{report.inline(measured.p50_to_floor)}"
         )
     size_before = report.log_size(measured.entries_before, measured.log_bytes_before)
     size_after = f"{measured.log_bytes_after / 1e6:,.1f} MB at the end"
@@ -297,8 +314,8 @@ def _remarks(measured: Sends) -> Iterator[str]:
 def part(plan: Plan) -> Part[Sends]:
     return Part(
         name="send",
-        steps=1 + plan.repetitions * len(plan.connections),
-        measure=lambda directory, progress: measure(directory, plan, progress),
+        steps=2 + plan.repetitions * (len(plan.connections) + 1),
+        measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
 
@@ -310,16 +327,19 @@ def main(
     repetitions: Repetitions = 3,
     seconds: Seconds = 1.5,
     connections: Annotated[
-        list[int], typer.Option(min=1, max=1024, help="May be given several times; 1, 16 and 64 unless set.")
+        list[int],
+        typer.Option(min=1, max=1024, help="May be given several times; 1, 16, 64, 256 unless set."),
     ] = list(CONNECTIONS),  # noqa: B006 - typer copies it
     rooms: Annotated[int, typer.Option(min=1, help="Over which the connections are spread.")] = 16,
-    events_before: Annotated[int, typer.Option(min=20, help="Already in the log when it begins.")] = 10_000,
+    many_rooms: Annotated[int, typer.Option(min=1, help="Beside one hot room.")] = 1_000,
+    events_before: EventsBefore = 10_000,
 ) -> None:
     """Measure sends over HTTP beside a server that stores nothing."""
     plan = Plan(
         seed=seed,
         connections=tuple(connections),
         rooms=rooms,
+        many_rooms=many_rooms,
         events_before=events_before,
         repetitions=repetitions,
         seconds=seconds,

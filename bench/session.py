@@ -17,8 +17,10 @@ import typer
 from rich.console import Console, RenderableType
 
 from bench import report
+from bench.histories import Histories
 from bench.processes import Failed, ended_by_signals, places
 from bench.progress import Progress, progress_shown
+from bench.workload import EVENTS_MIN
 
 Measured = TypeVar("Measured", bound=msgspec.Struct)
 
@@ -41,6 +43,9 @@ Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="Another workload o
 Repetitions: TypeAlias = Annotated[
     int, typer.Option("--repetitions", min=1, help="How often each figure is taken; the spread is theirs.")
 ]
+EventsBefore: TypeAlias = Annotated[
+    int, typer.Option("--events-before", min=EVENTS_MIN, help="Events in the log when it begins.")
+]
 Seconds: TypeAlias = Annotated[
     float, typer.Option("--seconds", min=0.01, help="How long each repetition measures.")
 ]
@@ -53,8 +58,8 @@ class Part(Generic[Measured]):
     name: str
     steps: int
     """How often `measure` reports a step."""
-    measure: Callable[[Path, Progress], Measured]
-    """Given an empty directory of its own."""
+    measure: Callable[[Path, Progress, Histories], Measured]
+    """Given an empty directory of its own, and logs to borrow."""
     told: Callable[[Measured], Sequence[RenderableType]]
     """A title, tables, and under which conditions: never a number without the flush mode."""
 
@@ -63,9 +68,9 @@ def run(
     parts: Sequence[Part[Any]], *, data: Path | None, json: bool, seed: int, results: Path | None = None
 ) -> None:
     """Measure the parts, tell what was measured, and append it to `results` if that is given."""
-    where = _durable_directory() if data is None else data
+    where = durable_directory() if data is None else data
     try:
-        with ended_by_signals(), _temporary_directory(where, ".roomlog-bench-") as directory:
+        with ended_by_signals(), temporary_directory(where, ".roomlog-bench-") as directory:
             apart = places().are_apart
             stated = report.conditions(directory, seed=seed, are_processes_apart=apart)
             measured = _measure(parts, directory)
@@ -88,11 +93,12 @@ def run(
 
 def _measure(parts: Sequence[Part[Any]], directory: Path) -> dict[str, msgspec.Struct]:
     measured: dict[str, msgspec.Struct] = {}
+    histories = Histories(directory)
     with progress_shown(sum(part.steps for part in parts)) as progress:
         for part in parts:
             # Each begins with an empty directory, and leaves no file that the next one's disk must bear.
-            with _temporary_directory(directory, f"{part.name}-") as own:
-                measured[part.name] = part.measure(own, progress)
+            with temporary_directory(directory, f"{part.name}-") as own:
+                measured[part.name] = part.measure(own, progress, histories)
     return measured
 
 
@@ -106,7 +112,8 @@ def _tell(parts: Sequence[Part[Any]], stated: report.Conditions, measured: dict[
 
 
 @contextmanager
-def _temporary_directory(within: Path, prefix: str) -> Iterator[Path]:
+def temporary_directory(within: Path, prefix: str) -> Iterator[Path]:
+    """Gone at the end, however it comes."""
     with TemporaryDirectory(dir=within, prefix=prefix) as made:
         try:
             yield Path(made)
@@ -117,7 +124,7 @@ def _temporary_directory(within: Path, prefix: str) -> Iterator[Path]:
                     thread.join(_SECONDS_FOR_THREADS)
 
 
-def _durable_directory() -> Path:
+def durable_directory() -> Path:
     """The current directory; if it is in memory, another place that is not, if there is one."""
     candidates = [Path.cwd(), Path("/var/tmp"), Path.home(), Path(gettempdir())]
     durable = (path for path in candidates if not report.file_system_of(path).is_in_memory)

@@ -1,4 +1,4 @@
-"""How long after a send's 200 does who waits get the event? And what does an incremental sync cost?
+"""How long after a send's 200 does who waits get the event? And what does it cost to sync?
 
 *Waiting*: clients hold a long poll, /sync or the older /events, each a user on a connection of its own. An
 event is sent; measured is the time from the moment in which its sender has the 200 until a waiting client
@@ -7,14 +7,18 @@ sender's own time stands beside it. With one client it is the latency; with 100 
 also waits for 99 answers to be made, one after the other; with 100 of whom 99 are elsewhere it should be as
 with one.
 
-*Incremental*: two users are in the room of each new event, one in no other room and one in many; both ask
-what is new. The ratio says whether the cost grows with what changed or with the rooms that there are.
+*Steady*: 1,000 events a second go into 100 rooms in turn, by the clock, while 100 clients wait, each in a
+room of its own or all in one of the rooms: 1,000 answers a second either way.
+
+*Initial*: the first /sync of accounts in 1, 100 and 1,000 rooms. *Incremental*: the same users are all in
+the room of each new event; they ask what is new. The ratio says whether the cost grows with what changed
+or with the rooms that there are.
 
 Delays are taken in the load generator's process, by one clock. Server and generator are on cores of their
 own where there are two.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -24,27 +28,32 @@ import uvloop
 from rich.console import RenderableType
 
 from bench import report
-from bench.author import Author, Facts, Room, authoring, token_of
 from bench.figures import LatencySpread, Spread
-from bench.load import put_load_on_server
-from bench.processes import Places, Server, places, serving
+from bench.histories import Histories, populate
+from bench.processes import Memory, memory_of, places, serving
 from bench.progress import Progress
-from bench.session import Data, Json, Part, Repetitions, Seconds, Seed, run
-from bench.sync_load import Compared, CompareReaders, Waited, WaitForNews
-from bench.workload import SEED, life_of_a_server, write_log
-from eventlog.engines import open_log
+from bench.reading import Readers, ReadLoad
+from bench.sending import serve_options
+from bench.session import Data, EventsBefore, Json, Part, Repetitions, Seconds, Seed, run
+from bench.steady_load import SentSteadily
+from bench.sync_load import Asked, Compared, Waited
+from bench.workload import SEED
 from eventlog.lmdb_file import DATA_FILE
-from server.config import log_url
+from server.config import log_path
 
 Call = Literal["sync", "events"]
 CALLS: tuple[Call, ...] = ("sync", "events")
+WAITING = (1, 100, 1_000)
+ROOMS = (1, 100, 1_000)
 
 
 class Plan(msgspec.Struct, frozen=True):
     seed: int = SEED
-    waiting: int = 100
-    rooms: int = 100
-    """Of the user who is in many."""
+    waiting: tuple[int, ...] = WAITING
+    rooms: tuple[int, ...] = ROOMS
+    """Of the accounts that sync; the first is what the others are compared with."""
+    steady_waiting: int = 100
+    per_second: float = 1_000
     events_before: int = 10_000
     repetitions: int = 3
     seconds: float = 0.8
@@ -52,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    call: str
+    call: Call
     waiting: int
     in_room: int
     """How many of them an event concerns."""
@@ -62,32 +71,39 @@ class Waiting(msgspec.Struct, frozen=True):
     """Until the sender has its 200, from its request on: who waits may also keep the sender waiting."""
 
 
-class Incremental(msgspec.Struct, frozen=True):
+class Steady(msgspec.Struct, frozen=True):
+    call: Call
+    waiting: int
+    rooms_of_the_waiting: int
+    """One for each, or one for all."""
+    wanted_per_second: float
+    per_second: Spread
+    after_200: LatencySpread
+    send: LatencySpread
+    lost: int
+    """Answers that had not come seconds after the last event; 0 unless the server is overwhelmed."""
+
+
+class Account(msgspec.Struct, frozen=True):
     rooms: int
-    """Of the second user; the first one has 1."""
-    in_one_room: LatencySpread
-    in_many_rooms: LatencySpread
+    initial: LatencySpread
+    initial_bytes: int
+    incremental: LatencySpread
     ratio: Spread
-    """Median with many rooms to the median with one."""
+    """Median of an incremental sync to that of the first account."""
 
 
 class Syncs(msgspec.Struct, frozen=True):
     flush_mode: str
+    events_before: int
     entries_before: int
     log_bytes_before: int
     waiting: list[Waiting]
-    incremental: Incremental
-
-
-class _People(NamedTuple):
-    """Tokens, and the one room that all of them are in."""
-
-    room_id: str
-    own_room_id: str
-    """In which there are only the sender and the first who waits."""
-    sender: str
-    waiting: list[str]
-    in_many_rooms: str
+    steady: list[Steady]
+    accounts: list[Account]
+    memory_before: Memory
+    """Of the server, when it was ready."""
+    memory_after: Memory
 
 
 class _Crowd(NamedTuple):
@@ -95,180 +111,158 @@ class _Crowd(NamedTuple):
     in_room: int
 
 
-def measure(directory: Path, plan: Plan, progress: Progress) -> Syncs:
-    data, where = directory / "data", places()
+class _Runs(NamedTuple):
+    waited: dict[tuple[Call, _Crowd], list[Waited]]
+    steady: dict[tuple[Call, int], list[SentSteadily]]
+    asked: list[Asked]
+    compared: list[Compared]
+    memory: list[Memory]
+
+
+def measure(directory: Path, plan: Plan, progress: Progress, histories: Histories) -> Syncs:
+    data = directory / "data"
     progress.step("sync: prepare a log")
-    people, entries = uvloop.run(_prepare(data, plan))
-    log_bytes = (data / "log" / DATA_FILE).stat().st_size
-    crowds = _crowds(plan)
-    delays: dict[tuple[Call, _Crowd], list[Waited]] = {
-        (call, crowd): [] for call in CALLS for crowd in crowds
-    }
-    compared: list[Compared] = []
-    options = ("serve", "--port", "0", "--data", str(data), "--rate-limits", "off")
-    with serving("server.cli", *options, cores=where.measured) as server:
-        load = _Load(plan, people, server, where)
-        for repetition in range(plan.repetitions):
-            for (call, crowd), found in delays.items():
-                progress.step(f"sync: {crowd.waiting} in /{call}, repetition {repetition + 1}")
-                found.append(load.wait_for_news(call, crowd))
-            progress.step(f"sync: incremental, repetition {repetition + 1}")
-            compared.append(load.compare_readers())
+    histories.lend(plan.seed, plan.events_before, data, progress)
+    readers = Readers(max(*plan.waiting, plan.steady_waiting), plan.steady_waiting, plan.rooms)
+    entries = uvloop.run(populate(data, plan.seed, readers.entries))
+    log_bytes = (log_path(data) / DATA_FILE).stat().st_size
+    runs = _runs(data, plan, readers, progress)
     return Syncs(
         flush_mode=report.FLUSH_MODE,
+        events_before=plan.events_before,
         entries_before=entries,
         log_bytes_before=log_bytes,
-        waiting=[
-            Waiting(
-                call=call,
-                waiting=crowd.waiting,
-                in_room=crowd.in_room,
-                after_200=LatencySpread.of([one.after_200 for one in found]),
-                send=LatencySpread.of([one.send for one in found]),
-            )
-            for (call, crowd), found in delays.items()
-        ],
-        incremental=Incremental(
-            rooms=plan.rooms,
-            in_one_room=LatencySpread.of([one.first for one in compared]),
-            in_many_rooms=LatencySpread.of([one.second for one in compared]),
-            ratio=Spread.of([one.second.p50 / one.first.p50 for one in compared]),
-        ),
+        waiting=[_waiting(call, crowd, of) for (call, crowd), of in runs.waited.items()],
+        steady=[_steady(plan, call, rooms, of) for (call, rooms), of in runs.steady.items()],
+        accounts=_accounts(plan, runs),
+        memory_before=runs.memory[0],
+        memory_after=runs.memory[-1],
     )
 
 
+def _runs(data: Path, plan: Plan, readers: Readers, progress: Progress) -> _Runs:
+    where = places()
+    runs = _Runs(
+        {(call, crowd): [] for call in CALLS for crowd in _crowds(plan)},
+        {(call, rooms): [] for call in CALLS for rooms in (plan.steady_waiting, 1)},
+        [],
+        [],
+        [],
+    )
+    with serving("server.cli", *serve_options(data), cores=where.measured) as server:
+        load = ReadLoad(server, where, readers, plan.seconds)
+        runs.memory.append(memory_of(server.pid))
+        for repetition in range(plan.repetitions):
+            for (call, crowd), waited in runs.waited.items():
+                progress.step(f"sync: {crowd.waiting} in /{call}, repetition {repetition + 1}")
+                waited.append(load.wait_for_news(call, crowd.waiting, crowd.in_room))
+            for (call, rooms), steady in runs.steady.items():
+                progress.step(f"sync: steady, /{call}, repetition {repetition + 1}")
+                steady.append(
+                    load.send_steadily(call, plan.steady_waiting, plan.per_second, in_one_room=rooms == 1)
+                )
+            progress.step(f"sync: accounts, repetition {repetition + 1}")
+            runs.asked.append(load.sync_at_first())
+            runs.compared.append(load.compare_accounts())
+        runs.memory.append(memory_of(server.pid))
+    return runs
+
+
 def _crowds(plan: Plan) -> list[_Crowd]:
-    """One who waits; many who wait for something else, and that one; many who wait for the same."""
-    return [_Crowd(1, 1), _Crowd(plan.waiting, 1), _Crowd(plan.waiting, plan.waiting)]
+    """Of each size: those who wait for something else but for one, and those who wait for the same."""
+    return [_Crowd(waiting, in_room) for waiting in plan.waiting for in_room in sorted({1, waiting})]
 
 
-async def _prepare(data: Path, plan: Plan) -> tuple[_People, int]:
-    """Write the log that the server finds. Returns who is in it, and its length."""
-    with authoring(plan.seed) as author:
-        crowd = _CrowdAuthor(author, plan)
-        async with open_log(log_url(data)) as log:
-            await write_log(log, crowd.entries())
-            return crowd.people(), await log.head()
+def _waiting(call: Call, crowd: _Crowd, of: Sequence[Waited]) -> Waiting:
+    return Waiting(
+        call=call,
+        waiting=crowd.waiting,
+        in_room=crowd.in_room,
+        after_200=LatencySpread.of([one.after_200 for one in of]),
+        send=LatencySpread.of([one.send for one in of]),
+    )
 
 
-class _CrowdAuthor:
-    """Writes some history, and then the people and the rooms that are measured."""
+def _steady(plan: Plan, call: Call, rooms: int, of: Sequence[SentSteadily]) -> Steady:
+    return Steady(
+        call=call,
+        waiting=plan.steady_waiting,
+        rooms_of_the_waiting=rooms,
+        wanted_per_second=plan.per_second,
+        per_second=Spread.of([one.per_second for one in of]),
+        after_200=LatencySpread.of([one.after_200 for one in of]),
+        send=LatencySpread.of([one.send for one in of]),
+        lost=sum(one.lost for one in of),
+    )
 
-    def __init__(self, author: Author, plan: Plan) -> None:
-        self._author = author
-        self._plan = plan
-        self._rooms: list[Room] = []
-        self._sender = ""
-        self._in_many_rooms = ""
-        self._waiting: list[str] = []
 
-    def entries(self) -> Iterator[Facts]:
-        author = self._author
-        yield author.name_server()
-        yield from life_of_a_server(author, self._plan.events_before)
-        sender, facts = author.register("sender")
-        yield facts
-        many, facts = author.register("many")
-        yield facts
-        self._sender, self._in_many_rooms = token_of(sender.user_id), token_of(many.user_id)
-        for _ in range(1 + self._plan.rooms):
-            room, facts = author.create_room(sender)
-            self._rooms.append(room)
-            yield facts
-        for room in self._rooms[1:]:
-            yield author.join(room, many)
-        for number in range(self._plan.waiting):
-            user, facts = author.register(f"waiting{number}")
-            self._waiting.append(token_of(user.user_id))
-            yield facts
-            yield author.join(self._rooms[1], user)
-            if number == 0:
-                yield author.join(self._rooms[0], user)
-
-    def people(self) -> _People:
-        """Once all entries have been made."""
-        return _People(
-            room_id=self._rooms[1].room_id,
-            own_room_id=self._rooms[0].room_id,
-            sender=self._sender,
-            waiting=self._waiting,
-            in_many_rooms=self._in_many_rooms,
+def _accounts(plan: Plan, runs: _Runs) -> list[Account]:
+    return [
+        Account(
+            rooms=rooms,
+            initial=LatencySpread.of([one.latencies[index] for one in runs.asked]),
+            initial_bytes=runs.asked[-1].answer_bytes[index],
+            incremental=LatencySpread.of([one.readers[index] for one in runs.compared]),
+            ratio=Spread.of([one.readers[index].p50 / one.readers[0].p50 for one in runs.compared]),
         )
-
-
-class _Load:
-    """The load on the server, with transaction ids that were never used before."""
-
-    def __init__(self, plan: Plan, people: _People, server: Server, where: Places) -> None:
-        self._plan = plan
-        self._people = people
-        self._server = server
-        self._where = where
-        self._runs = 0
-
-    def wait_for_news(self, call: Call, crowd: _Crowd) -> Waited:
-        people, tokens = self._people, self._people.waiting[: crowd.waiting]
-        wanted = WaitForNews(
-            host=self._server.host,
-            port=self._server.port,
-            call=call,
-            sender=people.sender,
-            room_id=people.own_room_id if crowd.in_room == 1 else people.room_id,
-            in_room=tokens[: crowd.in_room],
-            elsewhere=tokens[crowd.in_room :],
-            elsewhere_room_id=people.room_id,
-            run=self._next_run(),
-            seconds=self._plan.seconds,
-        )
-        return put_load_on_server(wanted, Waited, cores=self._where.measuring)
-
-    def compare_readers(self) -> Compared:
-        people = self._people
-        wanted = CompareReaders(
-            host=self._server.host,
-            port=self._server.port,
-            sender=people.sender,
-            room_id=people.room_id,
-            readers=(people.waiting[1], people.in_many_rooms),
-            run=self._next_run(),
-            seconds=self._plan.seconds,
-        )
-        return put_load_on_server(wanted, Compared, cores=self._where.measuring)
-
-    def _next_run(self) -> str:
-        self._runs += 1
-        return f"run{self._runs}"
+        for index, rooms in enumerate(plan.rooms)
+    ]
 
 
 def told(measured: Syncs) -> list[RenderableType]:
     delays = report.table("call", "waiting", "in the room", "p50 ms", "p99 ms", "send p50 ms", "answers")
     for one in measured.waiting:
-        delay = one.after_200
-        cells = (delay.p50_ms, delay.p99_ms, one.send.p50_ms)
+        cells = one.after_200.p50_ms, one.after_200.p99_ms, one.send.p50_ms
         crowd = str(one.waiting), str(one.in_room)
-        delays.add_row(f"/{one.call}", *crowd, *map(report.cell, cells), f"{delay.samples:,}")
-    reads = report.table("rooms of the user", "p50 ms", "p99 ms", "÷ 1 room", "answers")
-    incremental = measured.incremental
-    for rooms, of, ratio in (
-        (1, incremental.in_one_room, ""),
-        (incremental.rooms, incremental.in_many_rooms, report.cell(incremental.ratio)),
-    ):
-        reads.add_row(str(rooms), report.cell(of.p50_ms), report.cell(of.p99_ms), ratio, f"{of.samples:,}")
+        delays.add_row(f"/{one.call}", *crowd, *map(report.cell, cells), f"{one.after_200.samples:,}")
     return [
         "[bold]sync[/bold]: from a send's 200 to the answer of who waits; below 0 it came before the 200",
         delays,
-        "[bold]sync[/bold]: incremental /sync with one new event",
-        reads,
+        *_told_steady(measured.steady),
+        *_told_accounts(measured.accounts),
         f"{report.log_size(measured.entries_before, measured.log_bytes_before)} at the start",
+        f"memory at the start: {report.memory_size(measured.memory_before)}",
+        f"memory at the end: {report.memory_size(measured.memory_after)}",
+        "dedup on, all transaction ids different; rate limits off",
         f"flush: {measured.flush_mode}",
     ]
+
+
+def _told_steady(measured: Sequence[Steady]) -> Iterator[RenderableType]:
+    first = measured[0]
+    yield (
+        f"[bold]sync[/bold]: the same with {first.waiting} waiting, at {first.wanted_per_second:,.0f} sends/s"
+    )
+    figures = report.table("call", "rooms", "sends/s", "p50 ms", "p99 ms", "send p99 ms", "lost")
+    for one in measured:
+        cells = one.per_second, one.after_200.p50_ms, one.after_200.p99_ms, one.send.p99_ms
+        figures.add_row(
+            f"/{one.call}", str(one.rooms_of_the_waiting), *map(report.cell, cells), str(one.lost)
+        )
+    yield figures
+
+
+def _told_accounts(measured: Sequence[Account]) -> Iterator[RenderableType]:
+    figures = report.table(
+        "rooms of the account", "initial p50 ms", "initial kB", "new event p50 ms", "p99 ms", "÷ the first"
+    )
+    for one in measured:
+        incremental = one.incremental.p50_ms, one.incremental.p99_ms, one.ratio
+        figures.add_row(
+            f"{one.rooms:,}",
+            report.cell(one.initial.p50_ms),
+            report.number(one.initial_bytes / 1e3),
+            *map(report.cell, incremental),
+        )
+    yield "[bold]sync[/bold]: initial /sync, and incremental /sync with one new event"
+    yield figures
 
 
 def part(plan: Plan) -> Part[Syncs]:
     return Part(
         name="sync",
-        steps=1 + plan.repetitions * (len(CALLS) * len(_crowds(plan)) + 1),
-        measure=lambda directory, progress: measure(directory, plan, progress),
+        steps=1 + plan.repetitions * (len(CALLS) * (len(_crowds(plan)) + 2) + 1),
+        measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
 
@@ -279,11 +273,25 @@ def main(
     seed: Seed = SEED,
     repetitions: Repetitions = 3,
     seconds: Seconds = 0.8,
-    waiting: Annotated[int, typer.Option(min=2, max=1000, help="Clients that wait at once.")] = 100,
-    rooms: Annotated[int, typer.Option(min=1, help="Of the user who is in many.")] = 100,
+    waiting: Annotated[
+        list[int], typer.Option(min=1, max=5_000, help="Clients that wait at once; several times for more.")
+    ] = list(WAITING),  # noqa: B006 - typer copies it
+    rooms: Annotated[
+        list[int], typer.Option(min=1, max=10_000, help="Of an account; several times for more accounts.")
+    ] = list(ROOMS),  # noqa: B006
+    per_second: Annotated[float, typer.Option(min=1, help="Sends, while 100 wait.")] = 1_000,
+    events_before: EventsBefore = 10_000,
 ) -> None:
-    """Measure how soon waiting clients are answered, and incremental syncs."""
-    plan = Plan(seed=seed, waiting=waiting, rooms=rooms, repetitions=repetitions, seconds=seconds)
+    """Measure how soon waiting clients are answered, and what initial and incremental syncs take."""
+    plan = Plan(
+        seed=seed,
+        waiting=tuple(waiting),
+        rooms=tuple(rooms),
+        per_second=per_second,
+        events_before=events_before,
+        repetitions=repetitions,
+        seconds=seconds,
+    )
     run([part(plan)], data=data, json=json, seed=seed)
 
 

@@ -83,9 +83,9 @@ def message(author: Author) -> dict[str, Any]:
 async def write_log(
     log: Log, entries: Iterable[Facts], progress: Callable[[int], None] = lambda position: None
 ) -> None:
-    """Append the entries to an empty log, durably, many at a time."""
+    """Append the entries, durably, many at a time."""
     payloads = map(encode_entry, entries)
-    head = 0
+    head = await log.head()
     while batch := list(islice(payloads, _ENTRIES_PER_APPEND)):
         head = await log.append(batch, after=head)
         progress(head)

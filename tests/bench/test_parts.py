@@ -1,29 +1,42 @@
 """Each part once, at a size that says nothing about speed and everything about whether it measures."""
 
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+import msgspec
 import pytest
+import uvloop
 
-from bench import append, rebuild, send, sync
+from bench import append, growth, idle, peers, rebuild, send, sync
 from bench.author import authoring, token_of
+from bench.histories import Histories, populate
+from bench.idle_load import HoldPolls
 from bench.load import Sender, SendMessages, Sent, put_load_on_server
-from bench.processes import Failed, Server, places, serving
+from bench.processes import Failed, Server, at_work, places, serving
 from bench.progress import Progress, silent
+from bench.sending import Load, Senders, serve_options
 from bench.session import Part
 from bench.workload import write_log
 from eventlog.engines import open_log
 from server.config import log_url
 
-SMALL_PARTS = [
-    append.part(append.Plan(batches=(1,), repetitions=1, seconds=0.01)),
-    rebuild.part(rebuild.Plan(events=50, repetitions=1)),
-]
+Measured = TypeVar("Measured", bound=msgspec.Struct)
+
+
+def carried_out(part: Part[Measured], directory: Path, histories: Histories) -> Measured:
+    """What the part measured; it took as many steps as announced, and is told with the flush mode."""
+    begun: set[int] = set()
+    measured = part.measure(directory, Progress(lambda what, behind: begun.add(behind)), histories)
+    assert begun == set(range(part.steps))
+    told = part.told(measured)[-1]
+    assert isinstance(told, str)
+    assert told.startswith("flush: ")
+    return measured
 
 
 def test_append_measures_log_and_floor(tmp_path: Path) -> None:
     plan = append.Plan(batches=(1, 8), repetitions=2, seconds=0.05)
-    measured = append.measure(tmp_path, plan, silent())
+    measured = carried_out(append.part(plan), tmp_path, Histories(tmp_path))
     assert [at.batch for at in measured.at_batches] == [1, 8]
     for at in measured.at_batches:
         assert at.log.batch.samples == at.lmdb.batch.samples > 0
@@ -35,43 +48,128 @@ def test_append_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_sender_fills_no_batches(tmp_path: Path) -> None:
-    plan = send.Plan(connections=(1, 4), rooms=2, events_before=50, repetitions=1, seconds=0.2)
-    measured = send.measure(tmp_path, plan, silent())
-    alone, crowd = measured.at_connections
+@pytest.fixture(scope="module")
+def sends(tmp_path_factory: pytest.TempPathFactory, histories: Histories) -> send.Sends:
+    plan = send.Plan(
+        connections=(1, 4),
+        rooms=2,
+        spread_connections=4,
+        many_rooms=8,
+        events_before=50,
+        repetitions=1,
+        seconds=0.1,
+    )
+    return carried_out(send.part(plan), tmp_path_factory.mktemp("send"), histories)
+
+
+def test_one_sender_fills_no_batches(sends: send.Sends) -> None:
+    alone, crowd = sends.at_connections
     assert alone.batch.median == pytest.approx(1, abs=0.2)
     assert 1 < crowd.batch.median <= 4
 
 
+def test_raw_appends_have_the_same_batches(sends: send.Sends) -> None:
+    for at in sends.at_connections:
+        assert at.raw.batch == round(at.batch.median)
+
+
+def test_one_room_and_many_are_measured(sends: send.Sends) -> None:
+    measured = sends.one_room_or_many
+    assert measured.one.per_second.median > 0
+    assert measured.many.per_second.median > 0
+
+
 def test_rebuilds_agree_on_the_views(tmp_path: Path) -> None:
-    digests = set()
+    digests = []
     for directory in (tmp_path / "here", tmp_path / "there"):
-        measured = rebuild.measure(directory, rebuild.Plan(events=300, repetitions=2), silent())
-        digests.add(measured.views_digest)
-    assert len(digests) == 1
+        plan = rebuild.Plan(events=(50, 300), repetitions=2)
+        measured = carried_out(rebuild.part(plan), directory, Histories(directory))
+        digests.append([one.views_digest for one in measured.of_logs])
+    assert digests[0] == digests[1]
+    assert digests[0][0] != digests[0][1]
 
 
-def test_sync_counts_every_answer(tmp_path: Path) -> None:
-    plan = sync.Plan(waiting=3, rooms=4, events_before=50, repetitions=1, seconds=0.1)
-    measured = sync.measure(tmp_path, plan, silent())
-    crowds = [(one.call, one.waiting, one.in_room) for one in measured.waiting]
+@pytest.fixture(scope="module")
+def syncs(tmp_path_factory: pytest.TempPathFactory, histories: Histories) -> sync.Syncs:
+    plan = sync.Plan(
+        waiting=(1, 3), rooms=(1, 4), steady_waiting=3, events_before=50, repetitions=1, seconds=0.05
+    )
+    return carried_out(sync.part(plan), tmp_path_factory.mktemp("sync"), histories)
+
+
+def test_sync_counts_every_answer(syncs: sync.Syncs) -> None:
+    crowds = [(one.call, one.waiting, one.in_room) for one in syncs.waiting]
     assert crowds == [(call, *crowd) for call in ("sync", "events") for crowd in ((1, 1), (3, 1), (3, 3))]
-    for one in measured.waiting:
+    for one in syncs.waiting:
         assert one.after_200.samples == one.in_room * one.send.samples > 0
 
 
-@pytest.mark.parametrize("part", SMALL_PARTS, ids=lambda part: part.name)
-def test_as_many_steps_as_announced(part: Part[Any], tmp_path: Path) -> None:
-    begun: set[int] = set()
-    part.measure(tmp_path, Progress(lambda what, behind: begun.add(behind)))
-    assert begun == set(range(part.steps))
+def test_no_steady_event_is_lost(syncs: sync.Syncs) -> None:
+    assert [(one.rooms_of_the_waiting, one.lost) for one in syncs.steady] == [(3, 0), (1, 0)] * 2
+    for one in syncs.steady:
+        assert one.after_200.samples > 0
 
 
-@pytest.mark.parametrize("part", SMALL_PARTS, ids=lambda part: part.name)
-def test_no_number_without_flush_mode(part: Part[Any], tmp_path: Path) -> None:
-    told = part.told(part.measure(tmp_path, silent()))
-    assert isinstance(told[-1], str)
-    assert told[-1].startswith("flush: ")
+def test_accounts_sync_all_their_rooms(syncs: sync.Syncs) -> None:
+    few, many = syncs.accounts
+    assert (few.rooms, many.rooms) == (1, 4)
+    assert many.initial_bytes > 3 * few.initial_bytes
+
+
+@pytest.fixture(scope="module")
+def growths(tmp_path_factory: pytest.TempPathFactory, histories: Histories) -> growth.Growths:
+    plan = growth.Plan(events=(50,), connections=2, members=3, repetitions=1, seconds=0.1)
+    return carried_out(growth.part(plan), tmp_path_factory.mktemp("growth"), histories)
+
+
+def test_growth_finds_log_and_views_on_disk(growths: growth.Growths) -> None:
+    [at] = growths.at_lengths
+    assert at.log_bytes > at.entries * at.entry_bytes
+    assert at.views_bytes > 0
+
+
+def test_growth_reads_the_state_of_all_members(growths: growth.Growths) -> None:
+    [at] = growths.at_lengths
+    assert at.state_bytes > 3 * 100
+    assert at.state.samples == at.state_event.samples > 0
+
+
+def test_idle_polls_are_held_beside_senders(tmp_path: Path, histories: Histories) -> None:
+    plan = idle.Plan(idle=120, connections=2, rooms=1, events_before=50, repetitions=1, seconds=0.1)
+    measured = carried_out(idle.part(plan), tmp_path, histories)
+    assert measured.idle == 120
+    assert measured.beside.latency.samples > 0
+
+
+def test_idle_users_with_news_void_the_measurement(tmp_path: Path, histories: Histories) -> None:
+    data = tmp_path / "data"
+    senders = Senders(1, 1)
+    histories.lend(1, 50, data, silent())
+    uvloop.run(populate(data, 1, senders.entries))
+    where = places()
+    with serving("server.cli", *serve_options(data), cores=where.measured) as server:
+        not_idle = HoldPolls(server.host, server.port, [senders.in_a_few_rooms[0].token])
+        holding = at_work("bench.idle_load", msgspec.json.encode(not_idle), cores=where.measuring)
+        with pytest.raises(Failed), holding:
+            Load(where, senders.bodies, 0.05).on(server, senders.in_a_few_rooms)
+
+
+def test_a_peer_needs_no_more_than_a_token(tmp_path: Path, histories: Histories) -> None:
+    data = tmp_path / "data"
+    senders = Senders(1, 1)
+    histories.lend(1, 50, data, silent())
+    uvloop.run(populate(data, 1, senders.entries))
+    with serving("server.cli", *serve_options(data), cores=places().measured) as server:
+        url, token = f"http://{server.host}:{server.port}", senders.in_a_few_rooms[0].token
+        measured = peers.measure(url, token, connections=(2,), repetitions=1, seconds=0.1, seed=1)
+    [at] = measured.at_connections
+    assert at.latency.samples > 0
+
+
+@pytest.mark.parametrize("url", ["localhost:8008", "ftp://localhost", "http://localhost/_matrix", "http://"])
+def test_a_peer_has_a_base_url(url: str) -> None:
+    with pytest.raises(ValueError, match="base URL"):
+        peers.place_of(url)
 
 
 @pytest.mark.anyio
@@ -84,7 +182,7 @@ async def test_a_refusal_voids_the_measurement(tmp_path: Path) -> None:
     with serving(
         "server.cli", "serve", "--port", "0", "--data", str(tmp_path), cores=where.measured
     ) as server:
-        plan = sending_to(server, Sender(token_of(user.user_id), "!no-such-room:localhost"))
+        plan = sending_to(server, Sender(token_of(user.user_id), ["!no-such-room:localhost"]))
         with pytest.raises(Failed):
             put_load_on_server(plan, Sent, cores=where.measuring)
 
