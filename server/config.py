@@ -9,6 +9,7 @@ Below the command line nothing looks at the environment.
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How often who may do what; in a file only, as tables. See `server/rate_limits.py`."""
     default_room_version: str = DEFAULT
     """Of rooms whose creators ask for none."""
+    redaction_retention: int = 7 * 24 * 60 * 60 * 1000
+    """How many milliseconds a redacted content stays in the log. As text: a number and s, m, h or d."""
     query_tokens: Switch = "on"
     """Is `?access_token=` heard under the modern prefixes too, as it always is under the first one?"""
     appservices: tuple[AppService, ...] = ()
@@ -116,7 +119,7 @@ def _in_file(path: Path, faults: list[str]) -> _Source:
     except OSError as error:
         faults.append(f"{path}: cannot be read: {error.strerror}")
         return
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         faults.append(f"{path}: is not TOML: {error}")
         return
     for name, value in table.items():
@@ -169,7 +172,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _host(text: str) -> str:
-    if not text or any(character.isspace() for character in text):
+    if not text or not text.isprintable() or " " in text:
         raise ValueError("is no host name or address")
     return text
 
@@ -181,9 +184,18 @@ def _port(text: str) -> int:
 
 
 def _path(text: str) -> Path:
-    if not text:
+    if not text or "\0" in text:
         raise ValueError("is no path")
     return Path(text)
+
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _duration(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}[smhd]", text):
+        raise ValueError("is no length of time; one looks like 90s, 30m, 12h or 7d")
+    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def _server_name(text: str) -> str:
@@ -213,6 +225,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "registration": _one_of("open", "closed"),
     "rate_limits": _one_of("on", "off"),
     "default_room_version": _one_of(*SUPPORTED),
+    "redaction_retention": _duration,
     "query_tokens": _one_of("on", "off"),
     "appservices": _appservices,
     "rate_limit": limits_from,

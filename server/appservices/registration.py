@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
+import yaml  # type: ignore[import-untyped]
 
 from projections.identifiers import is_new_localpart
 
 IdentifierKind: TypeAlias = Literal["users", "aliases", "rooms"]
 
+_NESTING_MAX = 100
+"""PyYAML ends the process where its stack does, at some 30,000 levels."""
 _TOKEN = re.compile(r"[!-~]+")
 """What a header can carry after the word Bearer."""
 
@@ -108,7 +111,7 @@ def load_registrations(paths: Iterable[Path]) -> tuple[AppService, ...]:
 def load_registration(path: Path) -> AppService:
     """Raises `RegistrationError`, without any text of the file that could be a secret."""
     try:
-        found = msgspec.yaml.decode(path.read_bytes(), type=AppService)
+        found = _decoded(path.read_bytes())
     except OSError as error:
         raise RegistrationError([f"{path}: cannot be read: {error.strerror}"]) from None
     except msgspec.ValidationError as error:
@@ -119,6 +122,25 @@ def load_registration(path: Path) -> AppService:
     if faults:
         raise RegistrationError(faults)
     return found
+
+
+def _decoded(text: bytes) -> AppService:
+    """Raises `msgspec.ValidationError` for what has the wrong form, `ValueError` for what is no YAML."""
+    try:
+        if _is_nested_too_deeply(text):
+            raise msgspec.ValidationError(f"it is nested more than {_NESTING_MAX} levels deep")
+        return msgspec.yaml.decode(text, type=AppService)
+    except (yaml.YAMLError, LookupError, AttributeError) as error:  # of `!!bool x` and its like
+        raise ValueError from error
+
+
+def _is_nested_too_deeply(text: bytes) -> bool:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _NESTING_MAX:
+            return True
+    return False
 
 
 def with_token(services: Iterable[AppService], token: str) -> AppService | None:

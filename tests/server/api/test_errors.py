@@ -21,31 +21,13 @@ from tests.harness.client import PREFIXES, Client, error_of, path_of
 from tests.harness.route_requests import QUERIES, fields_of, filled, name_of, parameters
 from tests.harness.server_process import ServerProcess
 from tests.harness.wire import Wire, check
+from tests.server.api.test_access import OPEN_TO_ANYBODY
 from tests.server.conftest import every_prefix
 
 requirement = pytest.mark.requirement
 
 MISSING = (401, "M_MISSING_TOKEN")
 UNKNOWN = (401, "M_UNKNOWN_TOKEN")
-
-OPEN_TO_ANYBODY = {
-    "GET /versions",
-    "GET /login",
-    "POST /login",
-    "GET /register",
-    "POST /register",
-    "GET /register/available",
-    "POST /refresh",
-    "POST /tokenrefresh",
-    "GET /directory/room/{room_alias}",
-    "GET /directory/list/room/{room_id}",
-    "GET /publicRooms",
-    "GET /profile/{user_id}",
-    "GET /profile/{user_id}/{key_name}",
-    "GET /profile/{user_id}/displayname",
-    "GET /profile/{user_id}/avatar_url",
-}
-"""Operations that need no token, or do without one where something else proves who asks."""
 
 SEGMENTS = (
     "%00",
