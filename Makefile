@@ -35,7 +35,7 @@ bench: $(TO_DEVELOP) ## run the canonical workload and print its numbers
 	@$(BIN)/python -m bench $(BENCH_FLAGS)
 
 clean: ## remove what was installed and cached; never ./data
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist tests/clients/node_modules
 
 # The marks are renewed when what they stand for changes, so that nothing is installed twice.
 $(TO_SERVE): $(BIN)/python pyproject.toml constraints.txt

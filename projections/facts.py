@@ -34,6 +34,11 @@ def position_of(order: Order) -> Position:
     return order >> 16
 
 
+def index_of(order: Order) -> int:
+    """Which of its entry's facts it is."""
+    return order & (FACTS_IN_ENTRY_MAX - 1)
+
+
 def end_of(position: Position) -> Order:
     """The greatest order within an entry: whatever is past it came with a later entry."""
     return position << 16 | (FACTS_IN_ENTRY_MAX - 1)
@@ -64,6 +69,13 @@ class ServerNamed(_Fact, frozen=True, tag="server_named"):
     created_ts: int
 
 
+class Remains(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What folds need of an event whose content was erased, and pruning does not keep."""
+
+    redacts: str | None = None
+    room_version: str | None = None
+
+
 class RoomEvent(_Fact, frozen=True, tag="room_event", dict=True):
     """An event was accepted into a room."""
 
@@ -71,6 +83,8 @@ class RoomEvent(_Fact, frozen=True, tag="room_event", dict=True):
     stored: msgspec.Raw = msgspec.field(name="event")
     """Canonical JSON, as hashed."""
     transaction: Transaction | None = None
+    remains: Remains | None = None
+    """Only once the content was erased; `event` is pruned then."""
 
     @computed
     def event(self) -> Event:
@@ -79,6 +93,17 @@ class RoomEvent(_Fact, frozen=True, tag="room_event", dict=True):
     @computed
     def room_id(self) -> str:
         return self.event.room_id or "!" + self.event_id[1:]
+
+    @property
+    def redacts(self) -> str | None:
+        """The event that this one took back when it came, whatever has become of its own content."""
+        return self.event.redacts if self.remains is None else self.remains.redacts
+
+    @property
+    def room_version(self) -> str:
+        """Of the room that this event begins."""
+        known = self.event.content.get("room_version") if self.remains is None else self.remains.room_version
+        return "1" if known is None else known
 
 
 class AccountRegistered(_Fact, frozen=True, tag="account_registered"):
@@ -227,6 +252,29 @@ class AppserviceTransactionBegun(_Fact, frozen=True, tag="appservice_transaction
     begun_ts: int
 
 
+class PayloadErased(_Fact, frozen=True, tag="payload_erased"):
+    """What some facts of an earlier entry say of people is taken out of the log.
+
+    From here on nobody is shown it, and the earlier entry is overwritten once this one is durable.
+    """
+
+    position: Position
+    """Of the entry that is overwritten."""
+    indexes: tuple[int, ...]
+    """Which of its facts lose their content."""
+    digest: str
+    """SHA-256 of what stands there instead, hexadecimal: so that the chain vouches for it."""
+
+
+class ErasureCompleted(_Fact, frozen=True, tag="erasure_completed"):
+    """Nothing is left, in log and views, of what was ordered to be erased so far."""
+
+    upto: Order
+    """The last `PayloadErased` that was carried out."""
+    user_ids: tuple[str, ...] = ()
+    """Users who gave their account up and of whom there was nothing more to erase."""
+
+
 Fact: TypeAlias = (
     ServerNamed
     | RoomEvent
@@ -246,6 +294,8 @@ Fact: TypeAlias = (
     | RoomForgotten
     | ProfileChanged
     | AppserviceTransactionBegun
+    | PayloadErased
+    | ErasureCompleted
 )
 
 _encoder = msgspec.json.Encoder()
@@ -261,4 +311,7 @@ def encode_entry(facts: Sequence[Fact]) -> bytes:
 
 def decode_entry(payload: bytes) -> tuple[Fact, ...]:
     """The facts of one entry. Raises `msgspec.DecodeError` for bytes that are no entry of ours."""
-    return _decoder.decode(payload)
+    try:
+        return _decoder.decode(payload)
+    except (UnicodeDecodeError, RecursionError) as error:  # text that is no UTF-8, nesting without end
+        raise msgspec.DecodeError(str(error)) from error

@@ -1,7 +1,8 @@
 """The events of every room in the order of the log, found by order, by room and by event id.
 
 A redaction prunes the event that it names in place: from then on no reader gets the content, whichever
-way it came by the event.
+way it came by the event. In the log the content stays until it is erased there; which redactions are still
+to be followed by that is known by their time. Erasing an event that nobody redacted prunes it as well.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ import msgspec
 
 from projections.computed import computed
 from projections.events import Event, decode_event
-from projections.facts import Order, RoomEvent
+from projections.facts import Order, PayloadErased, RoomEvent, order_of
 from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
-from projections.tables import Table, key
+from projections.tables import Key, Table, key
 from projections.views import View, WritableView
 
 
@@ -62,9 +63,16 @@ _ORDERS: Table[Order] = Table("timeline.orders", int)
 _ORDERS_IN_ROOM: Table[None] = Table("timeline.orders_in_room", None)
 _ROOMS: Table[Room] = Table("timeline.rooms", Room, remembered=16_384)
 _TIPS: Table[Tip] = Table("timeline.tips", Tip, remembered=16_384)
+_UNERASED: Table[Order] = Table("timeline.unerased", int)
+"""By time and order of the redaction: the redacted event whose content is still in the log."""
+_TIME_MAX = (1 << 63) - 1
 
 
-def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
+def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> None:
+    if isinstance(fact, PayloadErased):
+        for index in fact.indexes:
+            _erase(view, order_of(fact.position, index))
+        return
     event, room, at = fact.event, key(fact.room_id), key(order)
     transaction = fact.transaction
     record = TimelineEvent(
@@ -79,28 +87,43 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
     view.put(_ORDERS_IN_ROOM, room + at, None)
     view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
     if event.type == "m.room.create" and not event.prev_events:
-        version = event.content.get("room_version", "1")
-        view.put(_ROOMS, room, Room(fact.room_id, version, event.sender, order))
+        view.put(_ROOMS, room, Room(fact.room_id, fact.room_version, event.sender, order))
     elif event.type == "m.room.redaction":
         _redact(view, order, fact)
 
 
 def _redact(view: WritableView, order: Order, redaction: RoomEvent) -> None:
     """Prune the target. A second redaction of it changes nothing: the first stays the reason."""
-    named = redaction.event.redacts
+    named = redaction.redacts
     target = None if named is None else event_by_id(view, named)
     if target is None or target.room_id != redaction.room_id or target.redacted_by:
         return
     pruned = prune_stored(target.stored, version_of(view, redaction.room_id))
     redacted = msgspec.structs.replace(target, stored=pruned, redacted_by=order)
     view.put(_EVENTS, key(target.order), redacted)
+    view.put(_UNERASED, _time_of(redaction.event, order), target.order)
+
+
+def _erase(view: WritableView, order: Order) -> None:
+    """The fact there need be no event: what users say of themselves is erased too."""
+    target = view.get(_EVENTS, key(order))
+    if target is None:
+        return
+    pruned = prune_stored(target.stored, version_of(view, target.room_id))
+    view.put(_EVENTS, key(order), msgspec.structs.replace(target, stored=pruned))
+    if target.redacted_by:
+        view.delete(_UNERASED, _time_of(event_at(view, target.redacted_by).event, target.redacted_by))
+
+
+def _time_of(redaction: Event, order: Order) -> Key:
+    return key(max(0, min(redaction.origin_server_ts, _TIME_MAX)), order)
 
 
 PROJECTION = Projection(
     name="timeline",
-    version=1,
-    facts=(RoomEvent,),
-    tables=(_EVENTS, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS),
+    version=2,
+    facts=(RoomEvent, PayloadErased),
+    tables=(_EVENTS, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS, _UNERASED),
     apply=apply,
 )
 
@@ -156,3 +179,15 @@ def events_after(view: View, order: Order) -> Iterator[TimelineEvent]:
 def rooms(view: View) -> Iterator[Room]:
     for _, known in view.scan(_ROOMS):
         yield known
+
+
+def unerased(view: View, *, until: int) -> Iterator[Order]:
+    """Events that were redacted up to a time, in that order, and whose content is still in the log."""
+    for _, order in view.scan(_UNERASED, before=key(max(0, until) + 1, 0)):
+        yield order
+
+
+def first_unerased(view: View) -> int | None:
+    """When the first of them was redacted, in milliseconds since the epoch."""
+    first = next(view.scan(_UNERASED), None)
+    return None if first is None else int.from_bytes(first[0][:8])

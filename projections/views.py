@@ -29,6 +29,7 @@ import lmdb
 import msgspec
 
 from eventlog.errors import Full
+from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 from projections.row_memory import ROW_BYTES_MAX, RowMemories
 from projections.tables import Key, Table, Value
@@ -322,7 +323,8 @@ class Views:
     ) -> None:
         """Open the views in `path`, empty ones if there are none that can be trusted.
 
-        Raises `FileNotFoundError` if `read_only` and there are no such views of this log.
+        Raises `Full` if the disk has no room for them, `FileNotFoundError` if `read_only` and there are no
+        such views of this log.
         """
         self.path = path
         self._read_only = read_only
@@ -339,15 +341,18 @@ class Views:
             max_readers=_READERS_MAX,
             max_spare_txns=2,
             readonly=read_only,
+            mode=0o600,  # private messages are in it
             readahead=False,
             sync=False,
             writemap=not read_only,
         )
+        self._used_bytes = self._allocated_bytes = 0
+        if not read_only:
+            self._make_room(0, 0)  # making the tables is writing through the map, too
         self._handles = self._open_tables()
         # Who only reads is not told of what the owner commits, and must remember nothing.
         remembering = () if read_only else self._tables
         self._memories = RowMemories({table.name: table.remembered for table in remembering})
-        self._used_bytes = self._allocated_bytes = 0
         self._belong_to(identity)
 
     def read(self) -> ReadView:
@@ -367,6 +372,17 @@ class Views:
     def checkpoints(self) -> dict[str, Checkpoint]:
         with self.read() as view:
             return view.get(_CHECKPOINTS, _CHECKPOINTS.name.encode()) or {}
+
+    def scrub(self) -> bool:
+        """Overwrite whatever the file keeps of rows that are gone; from any thread, while there is no update.
+
+        False if somebody looks at an older state, from another process: try again later then.
+        """
+        self._environment.reader_check()  # of readers that were killed
+        if is_read_by_others(self._environment.readers(), self._environment.info()["last_txnid"]):
+            return False
+        scrub(self.path / "data.mdb")
+        return True
 
     def digest(self) -> str:
         """SHA-256 over every row of every table: equal for equal views, on every machine."""

@@ -48,13 +48,17 @@ from server.api import (
 from server.appservices.connection import connections_to
 from server.appservices.delivery import delivering
 from server.appservices.queries import Queries
-from server.config import Config, log_url, views_path
+from server.config import Config, log_path, log_url, views_path
 from server.homeserver import Homeserver
 from server.http.application import Application
 from server.http.context import Context
+from server.http.doorkeeper import Doorkeeper, bounds_here
 from server.http.limits import RateLimits
-from server.http.protocol import MatrixProtocol
+from server.http.protocol import protocol_within
+from server.patrol import patrolling
 from server.sync.audience import Audience
+from server.users.account import give_up_and_erase
+from server.users.erasing import Eraser, erasing
 from server.users.passwords import hash_password
 from server.users.registration import Register, register, register_unless_known
 from server.writer import Decided, Turn, Writer
@@ -83,7 +87,6 @@ ROUTES = (
 EXIT_LOG_FAILED = 3
 _SECONDS_TO_SHUT_DOWN = 3
 """For who reads an answer slowly; all others are answered at once. Leaves the disk two of five seconds."""
-_SECONDS_KEPT_ALIVE = 75
 _CONNECTIONS_WAITING_MAX = 2048
 _OBJECTS_BEFORE_COLLECTING = 20_000
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
@@ -139,6 +142,8 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         running(config, progress) as parts,
         connections_to(config.appservices) as connections,
         delivering(connections, parts.homeserver, parts.writer),
+        patrolling(log_path(config.data)),
+        erasing(parts.homeserver, parts.writer, config.redaction_retention),
     ):
         audience = Audience(parts.homeserver.views, parts.writer.head)
         parts.writer.listen(audience.hear)
@@ -157,6 +162,22 @@ async def add_user(config: Config, localpart: str, password: str) -> str:
     """Make an account from the shell; returns its user id. Raises `MatrixError` as registration does."""
     async with running(config) as parts:
         return await parts.writer.decide(register, Register(localpart, await hash_password(password), None))
+
+
+async def erase_user(config: Config, user_id: str) -> bool:
+    """Give an account up from the shell, and take what it said out of the log, with all else that is due.
+
+    Answers whether the files hold none of it any more; if not, the server goes on with it when it starts.
+    Raises `MatrixError` if there is no such account.
+    """
+    async with running(config) as parts:
+        while not await parts.writer.decide(give_up_and_erase, user_id):
+            pass
+        eraser = Eraser(parts.homeserver, parts.writer, config.redaction_retention)
+        try:
+            return await eraser.erase_what_is_due()
+        finally:
+            await eraser.settle()
 
 
 def _name_server(turn: Turn, name: str) -> Decided[None]:
@@ -218,14 +239,13 @@ def settle_memory() -> None:
 def uvicorn_config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=MatrixProtocol,
+        http=protocol_within(Doorkeeper(bounds_here())),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,  # a request's line may hold a token
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_SECONDS_KEPT_ALIVE,
         timeout_graceful_shutdown=_SECONDS_TO_SHUT_DOWN,
         backlog=_CONNECTIONS_WAITING_MAX,
     )

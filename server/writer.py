@@ -13,7 +13,8 @@ answered 503, and the restart finds out by reading.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -78,9 +79,10 @@ class Writer:
         self._head = head
         self._fold = Fold(PROJECTIONS)
         self._gathering: GroupCommit[_Waiting, Any] = GroupCommit(
-            self._commit, batch_max=BATCH_MAX, waiting_max=WAITING_MAX
+            self._commit_in_turn, batch_max=BATCH_MAX, waiting_max=WAITING_MAX
         )
         self._listeners: list[Listener] = []
+        self._at_work = asyncio.Lock()
         self.failure: BaseException | None = None
         """Why this process no longer writes; `None` while it does."""
         self.failed = asyncio.Event()
@@ -110,9 +112,19 @@ class Writer:
             raise _unavailable(error) from error
         return answer
 
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """While this lasts nobody writes to the views; decisions wait."""
+        async with self._at_work:
+            yield
+
     async def close(self) -> None:
         """Refuse new decisions and finish those that wait."""
         await self._gathering.close()
+
+    async def _commit_in_turn(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
+        async with self._at_work:
+            return await self._commit(batch)
 
     async def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
         if self.failure is not None:  # these were waiting when it came

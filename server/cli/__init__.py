@@ -1,18 +1,25 @@
 """The command line, one module per verb: `serve`, and what looks into a log or puts it right.
 
 Verbs print one line per thing on stdout, stable enough for `grep`; progress and errors go to stderr.
-`outcome.py` has the exit statuses. May import anything; nothing imports it.
+`outcome.py` has the exit statuses. May import anything, also what `torture` is made of in `bench/torture`;
+nothing imports it.
 """
 
 import typer
 
+from server.cli.backup import backup
 from server.cli.check import check
+from server.cli.erase import erase
 from server.cli.export import export
+from server.cli.head import head
 from server.cli.import_log import import_log
 from server.cli.rebuild import rebuild
+from server.cli.restore import restore
+from server.cli.salvage import salvage
 from server.cli.serve import serve
 from server.cli.show import show
 from server.cli.state import state
+from server.cli.torture import torture
 from server.cli.user import user
 from server.cli.version import version
 
@@ -41,12 +48,18 @@ def roomlog(context: typer.Context) -> None:
 
 app.command("serve")(serve)
 app.add_typer(user, name="user")
+app.command("erase")(erase)
 app.command("show")(show)
 app.command("state")(state)
 app.command("check")(check)
+app.command("head")(head)
+app.command("backup")(backup)
+app.command("restore")(restore)
+app.command("salvage")(salvage)
 app.command("rebuild")(rebuild)
 app.command("export")(export)
 app.command("import")(import_log)
+app.command("torture")(torture)
 app.command("version")(version)
 
 

@@ -45,6 +45,8 @@ async def _export(data: Path, file: Path | None) -> None:
             return
         # Whole or not there: half an export must not pass for one.
         partial = file.with_name(file.name + ".partial")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)  # private messages will be in it
         with partial.open("wb") as output, progress_shown("export") as progress:
             count = await _write(log, output, progress)
         partial.replace(file)

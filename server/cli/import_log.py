@@ -16,9 +16,11 @@ import typer
 
 from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
-from projections.facts import decode_entry
+from eventlog.log import Erased, Position
+from projections.events import decode_event
+from projections.facts import PayloadErased, RoomEvent, decode_entry
 from server.cli.data_directory import DATA, Data
-from server.cli.ndjson import decode_line
+from server.cli.ndjson import decode_line, payload_of
 from server.cli.outcome import FINDING, Refused, failures_of
 from server.cli.progress import progress_shown
 from server.config import log_path, log_url
@@ -66,10 +68,10 @@ async def _fill(url: str, file: Path) -> int:
     """Make a log of the file's lines; returns how many there were."""
     with file.open("rb") as lines, progress_shown("import") as progress:
         async with open_log(url) as log:
-            head, batch, batch_bytes = 0, list[bytes](), 0
+            head, batch, batch_bytes = 0, list[bytes | Erased](), 0
             for payload in verified(lines):
                 batch.append(payload)
-                batch_bytes += len(payload)
+                batch_bytes += len(payload.payload if isinstance(payload, Erased) else payload)
                 if batch_bytes >= _BATCH_BYTES:
                     head = await log.append(batch, after=head)
                     batch, batch_bytes = [], 0
@@ -77,30 +79,50 @@ async def _fill(url: str, file: Path) -> int:
             return await log.append(batch, after=head)
 
 
-def verified(lines: Iterable[bytes]) -> Iterator[bytes]:
+def verified(lines: Iterable[bytes]) -> Iterator[bytes | Erased]:
     """The payload of each line. Raises `Refused` with its number for the first that does not hold."""
     previous = NO_PREVIOUS
+    unordered: dict[Position, Erased] = {}
     for number, text in enumerate(lines, 1):
         try:
             line = decode_line(text)
-            payload = bytes(line.facts)
+            payload = payload_of(line)
             if line.position != number:
                 raise ValueError(f"it has position {line.position}; positions begin at 1 and have no gaps")
-            if payload == b"null":
-                raise ValueError("its payload was erased, and an erased entry cannot be imported")
             _, previous = seal(number, payload, previous)
-            if sha256(payload).hexdigest() != line.digest:
+            if isinstance(payload, Erased):
+                unordered[number] = payload
+            elif sha256(payload).hexdigest() != line.digest:
                 raise ValueError("its digest is not that of its facts")
             if previous.hex() != line.chain:
                 raise ValueError("its chain does not continue the line before it")
-            decode_entry(payload)
-        except ValueError as error:  # among them all decoding errors
-            raise Refused(
-                f"line {number} cannot be taken: {error}",
-                "Nothing was imported. Make the export anew, or take another copy of it.",
-                FINDING,
-            ) from error
+            for fact in decode_entry(bytes(line.facts)):
+                if isinstance(fact, RoomEvent):
+                    decode_event(fact.stored)
+                elif isinstance(fact, PayloadErased):
+                    _settle(unordered, number, fact)
+        except (ValueError, RecursionError) as error:  # among them all decoding errors
+            raise _refused(number, str(error)) from error
         yield payload
+    for position, erased in unordered.items():
+        raise _refused(position, f"no entry {erased.ordered_by} orders that it be erased")
+
+
+def _settle(unordered: dict[Position, Erased], position: Position, fact: PayloadErased) -> None:
+    """The order of an erasure vouches for what stands there; an earlier order of the same entry does not."""
+    erased = unordered.get(fact.position)
+    if erased is not None and erased.ordered_by == position:
+        if sha256(erased.payload).hexdigest() != fact.digest:
+            raise ValueError(f"what stands in entry {fact.position} is not what it ordered")
+        del unordered[fact.position]
+
+
+def _refused(number: int, why: str) -> Refused:
+    return Refused(
+        f"line {number} cannot be taken: {why}",
+        "Nothing was imported. Make the export anew, or take another copy of it.",
+        FINDING,
+    )
 
 
 def _replace(present: Path, incoming: Path, *, discarded: Path) -> None:

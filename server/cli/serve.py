@@ -36,6 +36,9 @@ def serve(
     query_tokens: Annotated[
         Setting, typer.Option(help="on or off: is ?access_token= heard under /v3 too? on unless set.")
     ] = None,
+    redaction_retention: Annotated[
+        Setting, typer.Option(help="How long the log keeps what was redacted; 7d unless set.")
+    ] = None,
     appservice: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Registration of an application service; may be repeated."),
@@ -64,6 +67,7 @@ def serve(
             "rate_limits": rate_limits,
             "default_room_version": default_room_version,
             "query_tokens": query_tokens,
+            "redaction_retention": redaction_retention,
             "appservices": appservice or None,
         }
         raise typer.Exit(_serve(load(options, os.environ, config)))
@@ -71,6 +75,7 @@ def serve(
 
 def _serve(config: Config) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("roomlog.patrol").setLevel(logging.INFO)  # one line a day that says that all is well
     try:
         with ExitStack() as starting:
             progress = starting.enter_context(progress_shown("fold"))

@@ -56,7 +56,7 @@ async def _print(log: Log, after: int, room: str | None, json: bool) -> int:
     """Returns the position of the last entry that was looked at."""
     async for entry in log.read(after=after):
         after = entry.position
-        facts = decode_entry(entry.payload) if entry.payload else ()
+        facts = decode_entry(entry.payload)
         concerned = [fact for fact in facts if room is None or _room_of(fact) == room]
         if concerned or room is None:
             _print_entry(entry, concerned, json)
@@ -67,8 +67,9 @@ def _print_entry(entry: Entry, facts: list[Fact], json: bool) -> None:
     if json:
         sys.stdout.buffer.write(line_of(entry))
     else:
-        described = "; ".join(describe_fact(fact) for fact in facts) or "erased"
-        sys.stdout.write(f"{entry.position} {described}\n")
+        described = "; ".join(describe_fact(fact) for fact in facts)
+        erased = f"; erased_by={entry.erased.ordered_by}" if entry.erased else ""
+        sys.stdout.write(f"{entry.position} {described}{erased}\n")
 
 
 def _room_of(fact: Fact) -> str | None:

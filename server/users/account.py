@@ -7,9 +7,10 @@ from itertools import islice
 
 import msgspec
 
-from projections import accounts, memberships, sessions
+from projections import accounts, erasures, memberships, sessions
 from projections.facts import AccountDeactivated, Fact, PasswordChanged, SessionClosed
 from projections.sessions import Session
+from server.errors import ErrorCode, MatrixError
 from server.rooms.membership import MemberChange, member_content, set_member_event
 from server.writer import Decided, Turn
 
@@ -59,3 +60,15 @@ def deactivate(turn: Turn, request: Deactivate) -> Decided[bool]:
     facts += [SessionClosed(user_id, device.device_id) for device in sessions.devices(turn.view, user_id)]
     facts.append(AccountDeactivated(user_id, turn.now, request.erase))
     return Decided(True, facts)
+
+
+def give_up_and_erase(turn: Turn, user_id: str) -> Decided[bool]:
+    """As `deactivate` with `erase`, also for an account that was given up before without that."""
+    account = accounts.account(turn.view, user_id)
+    if account is None:
+        raise MatrixError(ErrorCode.NOT_FOUND, f"There is no account {user_id} on this server.")
+    if account.deactivated_ts is None:
+        return deactivate(turn, Deactivate(Session(user_id, ""), erase=True))
+    if erasures.erased_at(turn.view, user_id) is not None:
+        return Decided(True)
+    return Decided(True, [AccountDeactivated(user_id, account.deactivated_ts, erase=True)])

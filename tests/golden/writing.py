@@ -23,9 +23,11 @@ from projections.facts import (
     AliasSet,
     AppserviceTransactionBegun,
     DeviceRenamed,
+    ErasureCompleted,
     Fact,
     FilterStored,
     PasswordChanged,
+    PayloadErased,
     ProfileChanged,
     RefreshConfirmed,
     RequestAnswered,
@@ -93,6 +95,8 @@ def last_facts(room_id: str) -> list[list[Fact]]:
         [ProfileChanged(BOB.user_id, "avatar_url", TIME)],
         [AppserviceTransactionBegun("irc", 0, (), end_of(10), TIME)],
         [AppserviceTransactionBegun("irc", 1, (order_of(11), order_of(13, 2)), order_of(13, 2), TIME + 5)],
+        [PayloadErased(12, (0, 3), DIGESTS[0]), PayloadErased(13, (0,), DIGESTS[1])],
+        [ErasureCompleted(end_of(14), (CAROL,)), PayloadErased(15, (0,), DIGESTS[2])],
     ]
 
 

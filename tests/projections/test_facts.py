@@ -13,7 +13,9 @@ from projections.facts import (
     AliasRemoved,
     AliasSet,
     AppserviceTransactionBegun,
+    ErasureCompleted,
     Fact,
+    PayloadErased,
     ProfileChanged,
     RoomEvent,
     RoomListed,
@@ -23,6 +25,7 @@ from projections.facts import (
     decode_entry,
     encode_entry,
     end_of,
+    index_of,
     order_of,
     position_of,
 )
@@ -40,6 +43,8 @@ facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(AliasSet, texts, texts, texts),
     st.builds(AliasRemoved, texts),
     st.builds(AppserviceTransactionBegun, texts, times, st.lists(times).map(tuple), times, times),
+    st.builds(PayloadErased, times, st.lists(times).map(tuple), texts),
+    st.builds(ErasureCompleted, times, st.lists(texts).map(tuple)),
     st.builds(RoomListed, texts, st.booleans()),
     st.builds(ProfileChanged, texts, texts, times),
     st.builds(
@@ -100,6 +105,8 @@ def test_unknown_fields_are_passed_over() -> None:
         b'[{"alias":"#a:localhost"}]',
         b'[{"fact":"alias_removed"}]',
         b'[{"fact":"alias_removed","alias":1}]',
+        b'[{"fact":"alias_removed","alias":"\xff"}]',
+        pytest.param(b'[{"fact":' + b"[" * 100_000, id="nested without end"),
     ],
 )
 def test_what_is_no_entry_is_refused(payload: bytes) -> None:
@@ -134,5 +141,5 @@ def test_orders_sort_by_position_and_then_by_index(
 @given(positions, indexes)
 def test_order_knows_its_position_and_stands_before_its_end(position: int, index: int) -> None:
     order = order_of(position, index)
-    assert position_of(order) == position
+    assert (position_of(order), index_of(order)) == (position, index)
     assert order <= end_of(position) < order_of(position + 1)

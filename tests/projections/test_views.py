@@ -289,6 +289,13 @@ def test_clean_close_takes_the_note_away(tmp_path: Path) -> None:
     assert not (tmp_path / "views" / NOTE).exists()
 
 
+def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    """What anybody said is in them, as in the log, which was closed to others from the start."""
+    opened(tmp_path / "views").close()
+    for name in ("data.mdb", "lock.mdb"):
+        assert (tmp_path / "views" / name).stat().st_mode & 0o077 == 0
+
+
 def test_killed_process_loses_nothing(tmp_path: Path) -> None:
     views = opened(tmp_path / "views")
     put(views, 1)

@@ -121,7 +121,7 @@ def test_an_unknown_key_like_no_other_lists_them_all(file: Path) -> None:
     [fault] = faults_of({}, {}, file)
     assert fault.endswith(
         "there are host, port, data, server_name, registration, rate_limits, "
-        "default_room_version, query_tokens, appservices, rate_limit"
+        "default_room_version, redaction_retention, query_tokens, appservices, rate_limit"
     )
 
 
@@ -139,7 +139,7 @@ def test_what_is_no_server_name_is_refused(name: str) -> None:
     assert len(faults_of({"server_name": name}, {})) == 1
 
 
-@pytest.mark.parametrize("host", ["", "127.0.0.1 "])
+@pytest.mark.parametrize("host", ["", "127.0.0.1 ", "::1\0", "a b"])
 def test_what_is_no_host_is_refused(host: str) -> None:
     assert len(faults_of({"host": host}, {})) == 1
 
@@ -150,7 +150,13 @@ def test_a_file_that_is_not_there_is_a_fault() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", [b"port =", b"\xff\xfe"])
+def test_what_no_path_can_be_is_refused() -> None:
+    assert faults_of({"data": "data\0"}, {}) == ["--data on the command line: 'data\\x00' is no path"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"port =", b"\xff\xfe", b"port = " + b"[" * 100_000], ids=["value", "bytes", "deep"]
+)
 def test_a_file_that_is_no_toml_is_a_fault(file: Path, text: bytes) -> None:
     file.write_bytes(text)
     [fault] = faults_of({}, {}, file)
@@ -224,3 +230,17 @@ def test_faults_of_services_are_reported_with_all_others(file: Path, tmp_path: P
             for name in ("id", "as_token", "sender_localpart")
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"), [("0s", 0), ("90m", 5_400_000), ("12h", 43_200_000), ("7d", 604_800_000)]
+)
+def test_a_retention_is_a_length_of_time(text: str, milliseconds: int) -> None:
+    assert load({"redaction_retention": text}, {}).redaction_retention == milliseconds
+    assert load({}, {"ROOMLOG_REDACTION_RETENTION": text}).redaction_retention == milliseconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1w", "1.5h", "9999999d", "7 d"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    [fault] = faults_of({"redaction_retention": text}, {})
+    assert "is no length of time; one looks like 90s, 30m, 12h or 7d" in fault

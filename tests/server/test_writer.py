@@ -1,7 +1,7 @@
 """The writer: decisions in their order, one flush for a batch, and nobody told what is not on disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from eventlog.errors import Full, Unknown
-from eventlog.log import Entry, Log, Position
+from eventlog.log import Entry, Erased, Log, Position
 from projections import directory
 from projections.facts import AliasSet, Fact, RoomEvent, decode_entry
 from projections.follower import checkpoints_at
@@ -36,9 +36,15 @@ class LogBetween:
     def identity(self) -> str:
         return self.log.identity
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         self.appended.append(len(payloads))
         return await self.log.append(payloads, after=after)
+
+    async def erase(self, replacements: Mapping[Position, bytes], *, ordered_by: Position) -> None:
+        await self.log.erase(replacements, ordered_by=ordered_by)
+
+    async def scrub(self) -> bool:
+        return await self.log.scrub()
 
     def read(self, *, after: Position = 0) -> AsyncIterator[Entry]:
         return self.log.read(after=after)
@@ -60,7 +66,7 @@ class GatedLog(LogBetween):
         super().__init__(log)
         self.gate = asyncio.Event()
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         head = await super().append(payloads, after=after)
         await self.gate.wait()
         return head
@@ -74,7 +80,7 @@ class FailingLog(LogBetween):
         self.error: Exception | None = None
         self.keeps = False
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         error, self.error = self.error, None
         if error is None or self.keeps:
             await super().append(payloads, after=after)
@@ -86,7 +92,7 @@ class FailingLog(LogBetween):
 class SlowlyFailingLog(GatedLog):
     """Fails its first append once the gate opens, without having taken it; would take others."""
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         if not self.gate.is_set():
             await self.gate.wait()
             raise Unknown("injected")
@@ -98,7 +104,7 @@ class ViewsClosingLog(LogBetween):
 
     close_views: Callable[[], None]
 
-    async def append(self, payloads: Sequence[bytes], *, after: Position) -> Position:
+    async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         head = await super().append(payloads, after=after)
         self.close_views()
         return head

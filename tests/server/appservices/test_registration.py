@@ -155,12 +155,20 @@ def test_what_cannot_be_used_is_refused(file: Path, changed: dict[str, Any]) -> 
         f"as_token: {AS_TOKEN}\nhs_token: *{HS_TOKEN}",
         f"as_token: {AS_TOKEN}\nid: 2001-99-99",
         f"as_token: {AS_TOKEN}\nid: \udcff",
+        f"as_token: {AS_TOKEN}\nid: !!bool {HS_TOKEN}",
+        f"as_token: {AS_TOKEN}\nid: !!timestamp {HS_TOKEN}",
     ],
-    ids=["unfinished", "alias", "date", "bytes"],
+    ids=["unfinished", "alias", "date", "bytes", "truth value", "time"],
 )
 def test_what_is_no_yaml_is_not_quoted(file: Path, text: str) -> None:
     file.write_bytes(text.encode(errors="surrogateescape"))
     assert faults_of(file) == [f"{file}: is not YAML"]
+
+
+def test_nesting_without_end_ends_no_process(file: Path) -> None:
+    """PyYAML went on until the end of the stack, where the process died of it."""
+    file.write_bytes(b"[" * 100_000)
+    assert faults_of(file) == [f"{file}: it is nested more than 100 levels deep"]
 
 
 def test_the_faults_of_all_files_are_told_at_once(file: Path, tmp_path: Path) -> None:

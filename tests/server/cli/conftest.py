@@ -2,21 +2,33 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from eventlog.engines import open_log
+from eventlog.extraction import Extraction
 from eventlog.log import Entry
 from projections import follower
 from projections.facts import Fact, encode_entry
 from projections.follower import open_views
 from server.cli.ndjson import line_of
-from server.config import log_url, views_path
+from server.cli.signed_head import Head, sign
+from server.config import log_path, log_url, views_path
 from tests.server.cli.sample import ENTRIES
 
 SCRIPT = Path(sys.executable).with_name("roomlog")
@@ -109,3 +121,37 @@ def exported(data: Path, tmp_path: Path) -> Path:
     file = tmp_path / "backup.ndjson"
     file.write_bytes(b"".join(line_of(Entry(*entry)) for entry in payloads_and_chains(data)))
     return file
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """An Ed25519 key, as openssl makes them."""
+    file = tmp_path / "head.key"
+    key = Ed25519PrivateKey.generate()
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return file
+
+
+@pytest.fixture
+def public_key_file(key_file: Path) -> Path:
+    """The half of it for others."""
+    file = key_file.with_name("head.pub")
+    key = load_pem_private_key(key_file.read_bytes(), password=None).public_key()
+    file.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return file
+
+
+@pytest.fixture
+def head_file(data: Path, key_file: Path) -> Path:
+    """The head of the sample log, signed; test_head.py makes its own."""
+    position, _, _, chain = payloads_and_chains(data)[-1]
+    head = Head(Extraction(log_path(data)).identity, position, chain.hex())
+    file = key_file.with_name("head.json")
+    file.write_bytes(msgspec.json.encode(sign(head, key_file)))
+    return file
+
+
+@pytest.fixture
+def backed_up(data: Path) -> Path:
+    """What `roomlog backup` writes of the sample log; test_backup.py compares."""
+    return shutil.copytree(log_path(data), log_path(data.with_name("copy")))

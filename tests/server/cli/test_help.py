@@ -9,9 +9,25 @@ import pytest
 from tests.server.cli.conftest import SCRIPT, Roomlog, clean_environment
 from tests.server.cli.sample import ROOM
 
-VERBS = ("serve", "user add", "rebuild", "check", "show", "state", "export", "import", "version")
-ENDLESS = re.compile(r"roomlog serve|--follow")
-"""Examples that run until they are stopped; test_serve.py and test_show.py run those verbs."""
+VERBS = (
+    "serve",
+    "user add",
+    "erase",
+    "rebuild",
+    "check",
+    "head",
+    "backup",
+    "restore",
+    "salvage",
+    "show",
+    "state",
+    "export",
+    "import",
+    "torture",
+    "version",
+)
+ENDLESS = re.compile(r"roomlog serve|--follow|torture --minutes")
+"""Examples that run for minutes or until stopped; test_serve, test_show and test_torture run those verbs."""
 
 
 def examples_in(text: str) -> list[str]:
@@ -28,7 +44,7 @@ def test_roomlog_alone_prints_help(roomlog: Roomlog) -> None:
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
-@pytest.mark.usefixtures("exported")
+@pytest.mark.usefixtures("exported", "head_file", "public_key_file", "backed_up")
 def test_every_example_works(roomlog: Roomlog, rebuilt: Path, verb: str) -> None:
     examples = examples_in(roomlog(*verb.split(), "--help").stdout)
     assert any(f"roomlog {verb}" in example for example in examples)
@@ -60,7 +76,17 @@ def test_version_is_printed(roomlog: Roomlog) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["show", "export", "rebuild", "rebuild --verify", "check", f"state {ROOM}"]
+    "command",
+    [
+        "show",
+        "export",
+        "rebuild",
+        "rebuild --verify",
+        "check",
+        "head",
+        "backup copy",
+        f"state {ROOM}",
+    ],
 )
 def test_a_missing_log_is_not_made(roomlog: Roomlog, tmp_path: Path, command: str) -> None:
     done = roomlog(*command.split())
