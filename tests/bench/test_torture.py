@@ -48,7 +48,7 @@ def test_the_control_is_found_out(part: Part, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(0, id="short"), pytest.param(120, id="long", marks=pytest.mark.long)]
+    "seconds", [pytest.param(0, id="short"), pytest.param(10, id="long", marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_nothing_is_found(part: Part, seconds: float, tmp_path: Path) -> None:
