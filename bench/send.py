@@ -18,9 +18,18 @@ log, are appended to a new one, and to LMDB with nothing around it, so many at a
 
 Does it matter where they talk? The same users send into one hot room, and into 1,000 rooms in turn.
 
-Where the microseconds of a send go (64 connections, all of the server's CPU time):
+Where the microseconds of a send go (64 connections, 93 µs of the server's CPU time for each at dd408bb; by
+the samples that py-spy took of the main thread at 400 Hz, and for the log's thread by the kernel's clock):
 
-    not measured yet
+    event loop and sockets: uvloop, the kernel                         15
+    HTTP of a request: uvicorn, the connection                          9
+    route, who asks, how often, body, transaction, answer              21
+    decide: a repeat? allowed? canonical? its hashes                   21
+    fold into the views, hand them to LMDB, commit without a flush     15
+    gather a batch, encode it, wake who waits                           3
+    the log's thread: seal, put, one flush for the batch                9
+
+The empty route of the ceiling took 39: the first two rows and Starlette's way to a route.
 """
 
 from collections.abc import Iterator, Sequence
