@@ -57,10 +57,6 @@ class ServerProcess:
                 return
         raise Failed(f"the server ended with {self._process.wait()}: {''.join(self.output)}")
 
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def status_within(self, seconds: float) -> int | None:
         """Its exit status if it ends by itself, `None` if it does not."""
         assert self._process is not None
