@@ -33,6 +33,7 @@ from eventlog.engines import open_log
 from eventlog.lmdb_file import DATA_FILE
 from eventlog.lmdb_log import MAP_BYTES
 from eventlog.log import Log
+from projections.dictionary import entry_dictionary
 from projections.facts import encode_entry
 
 BATCHES = (1, 16, 64, 256, 1024)
@@ -127,7 +128,7 @@ def at_batch(
 async def _appended(
     path: Path, batches: Iterator[list[bytes]], repetitions: int, seconds: float
 ) -> tuple[list[_Turns], _Size]:
-    async with open_log(f"lmdb:{path / 'log'}") as log:
+    async with open_log(f"lmdb:{path / 'log'}", dictionary=entry_dictionary()) as log:
         with _open_floor(path / "floor") as floor:
             runs = [await _take_turns(log, floor, batches, seconds) for _ in range(repetitions)]
         return runs, _Size(await log.head(), (path / "log" / DATA_FILE).stat().st_size)

@@ -158,7 +158,7 @@ class Author:
 def authoring(seed: int, *, first_ms: int = FIRST_MS) -> Iterator[Author]:
     """`first_ms`: when it all begins."""
     with TemporaryDirectory(prefix="roomlog-bench-") as scratch:
-        views = open_views(Path(scratch), identity="nothing was ever folded")
+        views = open_views(Path(scratch), MemoryLog())
         try:
             with views.read() as view:
                 yield Author(seed, views, view, first_ms)

@@ -19,6 +19,7 @@ from bench.progress import Progress
 from bench.workload import entries_of, write_log
 from eventlog.engines import open_log
 from eventlog.log import Position
+from projections.dictionary import entry_dictionary
 from projections.follower import catch_up, open_views
 from server.config import log_path, log_url, views_path
 
@@ -72,12 +73,12 @@ def allocated_bytes(directory: Path) -> int:
 
 
 async def _write(data: Path, seed: int, events: int, progress: Progress) -> None:
-    async with open_log(log_url(data)) as log:
+    async with open_log(log_url(data), dictionary=entry_dictionary()) as log:
         await write_log(log, entries_of(seed, events), lambda position: progress.within(position, events))
 
 
 async def _fold(data: Path, path: Path, progress: Progress) -> None:
     async with open_log(log_url(data)) as log:
-        views = open_views(path, identity=log.identity)
+        views = open_views(path, log)
         await catch_up(log, views, progress.within)
         views.close()

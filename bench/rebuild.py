@@ -113,7 +113,7 @@ async def _fold_and_scan(data: Path, path: Path, progress: Progress) -> _Run:
 
 
 async def _fold_and_scan_log(log: Log, path: Path, progress: Progress) -> _Run:
-    views = open_views(path, identity=log.identity)
+    views = open_views(path, log)
     try:
         head = await log.head()
         started = perf_counter()

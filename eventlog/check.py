@@ -24,6 +24,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from eventlog.compression import Compression
 from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, unseal
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, refuse_if_short
@@ -111,6 +112,8 @@ def walk(path: Path, first: Position = 1, slow_until: Position = 0, share: float
         except Damaged as error:
             yield Finding(0, str(error))
     with closing(LmdbTables(path, read_only=True)) as tables:
+        if first == 1 and tables.damaged_dictionaries:
+            yield Finding(0, "one of the two copies of the dictionary is damaged; the other one is whole")
         yield from _walk(tables, first, slow_until, share)
 
 
@@ -119,6 +122,7 @@ def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: floa
     yield Progress(first - 1, head)
     began = time.perf_counter()
     expected, seen = first, 0
+    compression = Compression(tables.dictionary) if tables.dictionary else None
     previous = NO_PREVIOUS if first == 1 else None
     while stored := tables.stored(
         expected - 1,
@@ -131,7 +135,7 @@ def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: floa
                 yield _stretch(Finding(expected, "missing"), position - 1)
                 previous = None
             try:
-                previous = unseal(data, position, previous).chain
+                previous = unseal(data, position, previous, compression).chain
             except Damaged as error:
                 yield Finding(position, str(error))
                 previous = chain_of(data) if len(data) >= HEADER.size else None

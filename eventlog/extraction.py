@@ -1,8 +1,8 @@
-"""Takes entries out of a log in their envelopes, however damaged its file is, up to the damage.
+"""Takes entries out of a log, however damaged its file is, up to the damage.
 
 A child process reads and this one verifies, so that a page that kills its reader ends neither a backup
-nor a salvage: it is `Damaged` like any other, with the entry's position. Entries keep their envelopes,
-because only so a copy can be the same log: an erased payload has left nothing else behind.
+nor a salvage: it is `Damaged` like any other, with the entry's position. The child hands them out in their
+envelopes, because of an erased payload nothing else is left that a copy could have the same chain by.
 
 Reads beside a live owner, with no read transaction longer than a chunk.
 
@@ -21,10 +21,11 @@ from typing import IO, TypeAlias
 
 import msgspec
 
+from eventlog.compression import Compression
 from eventlog.envelope import NO_PREVIOUS, unseal
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables
-from eventlog.log import Position
+from eventlog.log import Entry, Position
 from eventlog.reading_child import ReadingChild, leave_no_core
 
 CHUNK_ENTRIES = 4096
@@ -37,6 +38,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     """The first frame: which log it is, and how many entries LMDB believes to hold."""
 
     identity: str
+    dictionary: bytes
     head: Position
 
 
@@ -68,10 +70,11 @@ class Extraction:
             opened = next(_frames(child.output), None)
             if not isinstance(opened, Opened):
                 raise Damaged(f"{path} cannot be opened: {child.death()}")
-        self.identity, self.head = opened.identity, opened.head
+        self.identity, self.head, self.dictionary = opened.identity, opened.head, opened.dictionary
+        self._compression = Compression(opened.dictionary) if opened.dictionary else None
 
-    def chunks(self) -> Iterator[list[bytes]]:
-        """Entries as they are stored, in order, up to `head`.
+    def chunks(self) -> Iterator[list[Entry]]:
+        """Entries, in order, up to `head`.
 
         Raises `Damaged` for the first entry that cannot be read or does not hold; by then everything
         before it was handed out.
@@ -90,19 +93,19 @@ class Extraction:
                 raise Damaged(f"entry {missing}: cannot be read: {death}", position=missing)
             slow_until = self.position + CHUNK_ENTRIES
 
-    def _verified(self, entries: list[tuple[Position, bytes]]) -> Iterator[list[bytes]]:
-        whole: list[bytes] = []
+    def _verified(self, entries: list[tuple[Position, bytes]]) -> Iterator[list[Entry]]:
+        whole: list[Entry] = []
         try:
             for position, data in entries:
                 expected = self.position + 1
                 if position != expected:
                     raise Damaged(f"entry {expected}: missing", position=expected)
-                entry = unseal(data, position, self.chain)
+                entry = unseal(data, position, self.chain, self._compression)
                 self.chain = entry.chain
                 if entry.erased is not None:
                     self.erased[position] = entry.erased.ordered_by
                 self.position = position
-                whole.append(data)
+                whole.append(entry)
         except Damaged:
             if whole:
                 yield whole
@@ -126,7 +129,7 @@ def _frames(output: IO[bytes]) -> Iterator[_Frame]:
 def read(path: Path, after: Position, until: Position, slow_until: Position) -> Iterator[_Frame]:
     """What the child does, which whatever is wrong with the file may end, or the process with it."""
     with closing(LmdbTables(path, read_only=True)) as tables:
-        yield Opened(tables.identity, tables.count())
+        yield Opened(tables.identity, tables.dictionary, tables.count())
         while after < until:
             entries_max = 1 if after < slow_until else CHUNK_ENTRIES
             entries = tables.stored(after, until, entries_max=entries_max, bytes_max=CHUNK_BYTES)

@@ -2,9 +2,10 @@
 
     entries   position, 8 bytes big endian  ->  the entry in its envelope
     meta      "format", "identity"          ->  what kind of log, and which
+              "dictionary", its copy        ->  its SHA-256, and what compresses the entries; format 2
 
 Every setting that has a default in LMDB is chosen here, with its reason. What is stored is handed
-out as it is; verifying it is up to the caller. Nothing here is safe to call from two threads.
+out as it is; verifying it is up to the caller. But for `get` nothing here is safe to call from two threads.
 """
 
 import mmap
@@ -12,7 +13,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
+from threading import RLock
 
 import lmdb
 from lmdb.verify import VerifyError, verify
@@ -22,7 +25,11 @@ from eventlog.lmdb_meta import read_meta
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 
-FORMAT = b"1"
+FORMAT = "2"
+_FORMATS = ("1", FORMAT)
+"""Logs of format 1 have no dictionary, and no entry in them is compressed."""
+_DICTIONARIES = (b"dictionary", b"dictionary copy")
+"""Twice, on pages of their own: whoever loses it loses every entry."""
 DATA_FILE = "data.mdb"
 DAMAGE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 """What LMDB raises when it notices that a page cannot be right. Often it does not notice."""
@@ -34,12 +41,16 @@ commit looks at all that are taken."""
 MAP_USED_MAX = 0.75
 """Grow before the map is full: up to here a batch and LMDB's copies of inner pages always fit."""
 
+_DIGEST_BYTES = 32
+
 CHUNK_ENTRIES = 256
 CHUNK_BYTES = 1024 * 1024
 
 
-def create_log(path: Path, identity: str | None = None) -> None:
+def create_log(path: Path, identity: str | None = None, dictionary: bytes = b"") -> None:
     """Make an empty log in the directory `path`, whole or not at all. A copy has an identity already.
+
+    Without a dictionary nothing in it will be compressed.
 
     It is built beside and moved into place, so a data file that is there but empty is always
     damage and never a log that was just being made.
@@ -51,8 +62,10 @@ def create_log(path: Path, identity: str | None = None) -> None:
     with environment.begin(write=True) as transaction:
         environment.open_db(b"entries", transaction)
         meta = environment.open_db(b"meta", transaction)
-        transaction.put(b"format", FORMAT, db=meta)
+        transaction.put(b"format", FORMAT.encode(), db=meta)
         transaction.put(b"identity", (identity or secrets.token_hex(16)).encode(), db=meta)
+        for name in _DICTIONARIES:
+            transaction.put(name, sha256(dictionary).digest() + dictionary, db=meta)
     environment.close()
     (fresh / DATA_FILE).replace(path / DATA_FILE)
     shutil.rmtree(fresh)
@@ -113,9 +126,17 @@ class LmdbTables:
     """An open environment. Raises `Damaged` if it is not a log of a format that is known here."""
 
     def __init__(
-        self, path: Path, *, read_only: bool, map_bytes: int = 0, unsafe_no_flush: bool = False
+        self,
+        path: Path,
+        *,
+        read_only: bool,
+        map_bytes: int = 0,
+        unsafe_no_flush: bool = False,
+        map_lock: "RLock | None" = None,
     ) -> None:
+        """`map_lock` is held while the map is replaced or closed, and by `get` while it looks at it."""
         self._path = path
+        self._map_lock = map_lock or RLock()
         try:
             self._environment = _open(
                 path, read_only=read_only, map_bytes=map_bytes, unsafe_no_flush=unsafe_no_flush
@@ -138,13 +159,38 @@ class LmdbTables:
             self._meta = self._environment.open_db(b"meta", create=False)
         except (lmdb.NotFoundError, *DAMAGE) as error:
             raise Damaged(f"{self._path} does not hold a log: {error}") from error
-        if (found := self._text(b"format")) != FORMAT.decode():
-            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads {FORMAT.decode()!r}")
+        if (found := self._text(b"format")) not in _FORMATS:
+            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads up to {FORMAT!r}")
         self.identity = self._text(b"identity")
+        self.damaged_dictionaries = 0
+        self.dictionary = self._find_dictionary() if found == FORMAT else b""
         self._page_bytes = self._environment.stat()["psize"]
 
+    def _find_dictionary(self) -> bytes:
+        whole: bytes | None = None
+        for name in _DICTIONARIES:
+            with self._reading() as transaction:
+                stored = transaction.get(name, b"", self._meta)
+            digest, dictionary = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+            if sha256(dictionary).digest() == digest:
+                whole = dictionary
+            else:
+                self.damaged_dictionaries += 1
+        if whole is None:
+            raise Damaged(
+                f"{self._path}: its dictionary and the copy of it are damaged, and all entries with it"
+            )
+        return whole
+
     def close(self) -> None:
-        self._environment.close()
+        with self._map_lock:
+            self._environment.close()
+
+    def get(self, position: Position) -> bytes | None:
+        """One entry as it is stored. Alone of all calls it may be made on another thread than the rest."""
+        with self._map_lock, self._reading() as transaction:
+            found: bytes | None = transaction.get(_key(position), db=self._entries)
+            return found
 
     def count(self) -> int:
         """How many entries LMDB believes to hold. Touches none of them."""
@@ -239,12 +285,13 @@ class LmdbTables:
 
     def _grow(self, map_bytes: int) -> None:
         # LMDB unmaps the old map first, and is left without one if the new one fails: so try
-        # whether there is room before it does. The environment has no open transaction here.
+        # whether there is room before it does. This thread has no open transaction here.
         try:
             mmap.mmap(-1, map_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ).close()
         except OSError as error:
             raise Full(f"{self._path}: no address space for a map of {map_bytes} bytes") from error
-        self._environment.set_mapsize(map_bytes)
+        with self._map_lock:
+            self._environment.set_mapsize(map_bytes)
         # A reader that was killed keeps its slot, and no page that it saw is used again: the file
         # would grow for ever. Whoever makes the file grow has a reason to look for such slots.
         self._environment.reader_check()
@@ -253,7 +300,8 @@ class LmdbTables:
         try:
             return self._environment.begin()
         except lmdb.MapResizedError:  # the process that writes has grown its map
-            self._environment.set_mapsize(0)
+            with self._map_lock:
+                self._environment.set_mapsize(0)
             return self._environment.begin()
 
     def _text(self, key: bytes) -> str:

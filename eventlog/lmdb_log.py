@@ -5,10 +5,10 @@ page that makes them count: measured with strace, for a batch of 1 as for one of
 counts them. There is no mode without, but for the one that the durability test needs to show that
 it can fail.
 
-One thread does everything that touches LMDB: a write transaction belongs to the thread that began
-it, and the map can be replaced by a larger one because no other transaction can be open. The event
-loop goes on while that thread waits for the disk. `LmdbStore` is what runs there; `LmdbLog` is the
-contract on top of it.
+One thread does everything that touches LMDB, but for looking up a single payload: a write transaction
+belongs to the thread that began it, and the map can be replaced by a larger one because no other transaction
+can be open; for that moment a lock keeps out who looks up. The event loop goes on while that thread waits for
+the disk. `LmdbStore` is what runs there; `LmdbLog` is the contract on top of it.
 
 After the first storage error the log takes no more writes until it is opened again. LMDB itself
 would go on: it forgets a failed flush, and the kernel forgets the pages that it could not write.
@@ -19,10 +19,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import ParamSpec, TypeVar
 
 import lmdb
 
+from eventlog.compression import Compression
 from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
 from eventlog.errors import Closed, Conflict, Damaged, LogError, Unknown
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
@@ -57,9 +59,12 @@ class LmdbStore:
         free_bytes_min: int = FREE_BYTES_MIN,
         unsafe_no_flush: bool = False,
         identity: str | None = None,
+        dictionary: bytes = b"",
     ) -> None:
-        """`identity` is for who makes a copy of a log that has one; only a new log takes it."""
+        """Only a new log takes a dictionary, to be compressed by, and an identity, if it is to be a copy."""
         self._path = path
+        self._map_lock = RLock()
+        """Held while the tables or their map are replaced, and by who looks up a payload meanwhile."""
         self._free_bytes_min = free_bytes_min
         self._unsafe_no_flush = unsafe_no_flush
         self.read_only = read_only
@@ -70,11 +75,14 @@ class LmdbStore:
             make_directory(path)
             self._ownership = Ownership(path / "owner")
             try:
-                self._tables = self._open_or_create(map_bytes, identity)
+                self._tables = self._open_or_create(map_bytes, identity, dictionary)
             except BaseException:
                 self._ownership.release(in_good_order=False)
                 raise
         self.identity = self._tables.identity
+        self.dictionary = self._tables.dictionary
+        self._compression = Compression(self.dictionary) if self.dictionary else None
+        self._compression_of_looking = Compression(self.dictionary) if self.dictionary else None
         try:
             self.head, self._chain = self._last()
         except BaseException:
@@ -90,7 +98,7 @@ class LmdbStore:
         batch: list[bytes] = []
         chain = self._chain
         for position, payload in enumerate(payloads, after + 1):
-            data, chain = seal(position, payload, chain)
+            data, chain = seal(position, payload, chain, self._compression)
             batch.append(data)
         return self._keep(batch, chain)
 
@@ -99,15 +107,19 @@ class LmdbStore:
         """Of the entry at the head."""
         return self._chain
 
-    def append_stored(self, batch: Sequence[bytes]) -> Position:
-        """Append entries of another log in their envelopes, so that this one becomes the same log.
+    def append_entries(self, batch: Sequence[Entry]) -> Position:
+        """Append entries of another log, so that this one becomes the same log, if compressed otherwise.
 
         Raises `Damaged` for the first that does not continue what is here, and keeps none of them.
         """
         chain = self._chain
-        for position, data in enumerate(batch, self.head + 1):
-            chain = unseal(data, position, chain).chain
-        return self._keep(batch, chain) if batch else self.head
+        stored: list[bytes] = []
+        for position, entry in enumerate(batch, self.head + 1):
+            data, chain = seal(position, entry.erased or entry.payload, chain, self._compression)
+            if chain != entry.chain:
+                raise Damaged(f"entry {position}: it does not continue this log", position=position)
+            stored.append(data)
+        return self._keep(stored, chain) if stored else self.head
 
     def erase(self, replacements: Mapping[Position, bytes], ordered_by: Position) -> None:
         self._refuse_if_not_writing()
@@ -128,8 +140,9 @@ class LmdbStore:
         """Opens the file anew first: LMDB keeps buffers of what it wrote, and uses them again unemptied."""
         self._refuse_if_not_writing()
         try:
-            self._tables.close()
-            self._tables = self._open_tables(map_bytes=0)
+            with self._map_lock:
+                self._tables.close()
+                self._tables = self._open_tables(map_bytes=0)
             return self._tables.scrub()
         except (lmdb.Error, OSError, LogError) as error:
             self._stop_writing(error)
@@ -148,7 +161,7 @@ class LmdbStore:
             try:
                 if position != expected:
                     raise _missing(expected)
-                entry = unseal(data, position, previous)
+                entry = unseal(data, position, previous, self._compression)
             except Damaged:
                 if entries:
                     break
@@ -158,6 +171,17 @@ class LmdbStore:
         if not entries:
             raise _missing(after + 1)
         return entries
+
+    def payload_at(self, position: Position) -> bytes:
+        """For any thread, one at a time."""
+        try:
+            with self._map_lock:
+                data = self._tables.get(position)
+        except DAMAGE as error:
+            raise Damaged(f"entry {position}: cannot be read: {error}", position=position) from error
+        if data is None:
+            raise LookupError(f"there is no entry {position}")
+        return unseal(data, position, None, self._compression_of_looking).payload
 
     def refresh(self) -> Position:
         """Look where the head is by now, if another process may have moved it."""
@@ -170,10 +194,10 @@ class LmdbStore:
         if not self.read_only:
             self._ownership.release()
 
-    def _open_or_create(self, map_bytes: int, identity: str | None) -> LmdbTables:
+    def _open_or_create(self, map_bytes: int, identity: str | None, dictionary: bytes) -> LmdbTables:
         file = self._path / DATA_FILE
         if not file.exists():
-            create_log(self._path, identity)
+            create_log(self._path, identity, dictionary)
         elif self._ownership.may_be_of_another(file):
             refuse_if_torn(self._path)
         self._ownership.note(file)
@@ -186,6 +210,7 @@ class LmdbStore:
             read_only=self.read_only,
             map_bytes=map_bytes,
             unsafe_no_flush=self._unsafe_no_flush,
+            map_lock=self._map_lock,
         )
 
     def _keep(self, batch: Sequence[bytes], chain: bytes) -> Position:
@@ -219,9 +244,9 @@ class LmdbStore:
     def _stop_writing(self, error: Exception) -> None:
         """Go on for readers alone: after a failed meta page LMDB would refuse even those."""
         self.failure = str(error)
-        with contextlib.suppress(lmdb.Error, OSError, Damaged):
+        with contextlib.suppress(lmdb.Error, OSError, Damaged), self._map_lock:
             self._tables.close()
-            self._tables = LmdbTables(self._path, read_only=True)
+            self._tables = LmdbTables(self._path, read_only=True, map_lock=self._map_lock)
 
     def _last(self) -> tuple[Position, bytes]:
         """The head and its chain. Who is going to append gets it only if it is whole."""
@@ -238,7 +263,7 @@ class LmdbStore:
             raise Damaged(
                 f"{self._path}: {count} entries are stored, but the last is entry {position}. {IF_COPIED}"
             )
-        return position, unseal(data, position, None).chain
+        return position, unseal(data, position, None, self._compression).chain
 
     def _chain_at(self, position: Position) -> bytes:
         if position == 0:
@@ -278,8 +303,11 @@ class LmdbLog:
         map_bytes: int = MAP_BYTES,
         free_bytes_min: int = FREE_BYTES_MIN,
         unsafe_no_flush: bool = False,
+        dictionary: bytes = b"",
     ) -> "LmdbLog":
         """Open the log in the directory `path`; make it if there is none, unless `read_only`.
+
+        A log that is made is compressed by `dictionary`, if it is given one; see `compression.py`.
 
         `unsafe_no_flush` gives up the promise of `append`, and exists to prove that the tests
         would notice.
@@ -296,6 +324,7 @@ class LmdbLog:
             map_bytes=map_bytes,
             free_bytes_min=free_bytes_min,
             unsafe_no_flush=unsafe_no_flush,
+            dictionary=dictionary,
         )
         try:
             store = await thread.call(make_store)
@@ -307,6 +336,10 @@ class LmdbLog:
     @property
     def identity(self) -> str:
         return self._store.identity
+
+    @property
+    def dictionary(self) -> bytes:
+        return self._store.dictionary
 
     async def append(self, payloads: Sequence[bytes | Erased], *, after: Position) -> Position:
         self._refuse_if_closed()
@@ -335,6 +368,10 @@ class LmdbLog:
             for entry in await self._on_thread(self._store.read, after, until, previous):
                 yield entry
                 after, previous = entry.position, entry.chain
+
+    def payload_at(self, position: Position) -> bytes:
+        self._refuse_if_closed()
+        return self._store.payload_at(position)
 
     async def head(self) -> Position:
         self._refuse_if_closed()

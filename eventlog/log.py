@@ -6,7 +6,7 @@ position N has seen everything up to N. The engines are `memory_log` (the refere
 "correct" means) and `lmdb_log` (embedded, the default). `tests/eventlog/test_contract.py`
 runs the same suite on each of them.
 
-All calls are asynchronous because an engine may be a network round trip away.
+Calls are asynchronous because an engine may be a network round trip away.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -72,6 +72,15 @@ class Log(Protocol):
 
         Raises `Damaged` at the first entry whose digest, position or chain does not hold.
         Holds no lock and no read transaction while the caller works on an entry.
+        """
+
+    def payload_at(self, position: Position) -> bytes:
+        """The payload of one entry that is durable, verified but for its place in the chain.
+
+        At once and on the thread that calls: for views, which refer to the log instead of repeating it. So
+        an engine whose entries are a network round trip away keeps a copy of them here.
+
+        Raises `LookupError` if there is no such entry, `Damaged` if it does not hold, `Closed`.
         """
 
     async def head(self) -> Position:

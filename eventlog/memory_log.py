@@ -53,6 +53,12 @@ class MemoryLog:
             yield entry
             previous = entry.chain
 
+    def payload_at(self, position: Position) -> bytes:
+        self._refuse_if_closed()
+        if not 0 < position <= len(self._stored):
+            raise LookupError(f"there is no entry {position}")
+        return unseal(self._stored[position - 1], position, None).payload
+
     async def head(self) -> Position:
         self._refuse_if_closed()
         return len(self._stored)

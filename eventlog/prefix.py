@@ -38,6 +38,11 @@ class Prefix:
             if entry.position == self._head:
                 return
 
+    def payload_at(self, position: Position) -> bytes:
+        if position > self._head:
+            raise LookupError(f"there is no entry {position}")
+        return self._log.payload_at(position)
+
     async def head(self) -> Position:
         return self._head
 

@@ -18,31 +18,40 @@ from projections.tables import Key, Table, key
 from projections.views import View, WritableView
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True):
+class Answered(msgspec.Struct, frozen=True):
     """A request that was carried out before."""
 
     answer: Any
     """The id of the event that was sent, or what else the decision answered; `None` is an answer too."""
 
 
-_ANSWERS: Table[Answered] = Table("dedup.answers", Answered)
+_FACTS: Table[Order] = Table("dedup.facts", int)
+"""The fact that says what was answered: the event that was sent, or the record of the answer."""
 
 
-def apply(view: WritableView, _: Order, fact: RoomEvent | RequestAnswered) -> None:
+def apply(view: WritableView, order: Order, fact: RoomEvent | RequestAnswered) -> None:
     if isinstance(fact, RequestAnswered):
-        view.put(_ANSWERS, _key(fact.user_id, fact.transaction), Answered(fact.answer))
+        view.put(_FACTS, _key(fact.user_id, fact.transaction), order)
     elif fact.transaction is not None:
-        view.put(_ANSWERS, _key(fact.event.sender, fact.transaction), Answered(fact.event_id))
+        view.put(_FACTS, _key(fact.event.sender, fact.transaction), order)
 
 
 PROJECTION = Projection(
-    name="dedup", version=2, facts=(RoomEvent, RequestAnswered), tables=(_ANSWERS,), apply=apply
+    name="dedup", version=3, facts=(RoomEvent, RequestAnswered), tables=(_FACTS,), apply=apply
 )
 
 
 def answered(view: View, user_id: str, transaction: Transaction) -> Answered | None:
     """What this very request was answered before; `None` if it is new."""
-    return view.get(_ANSWERS, _key(user_id, transaction))
+    order = view.get(_FACTS, _key(user_id, transaction))
+    if order is None:
+        return None
+    fact = view.fact_at(order)
+    if isinstance(fact, RoomEvent):
+        return Answered(fact.event_id)
+    if isinstance(fact, RequestAnswered):
+        return Answered(fact.answer)
+    raise LookupError(f"no request was answered by the fact with the order {order}")
 
 
 def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | None:

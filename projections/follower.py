@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from eventlog.log import Log, Position
+from projections.entries import Source
 from projections.facts import decode_entry, order_of
 from projections.projection import Fold, Projection
 from projections.registry import PROJECTIONS
@@ -26,14 +27,14 @@ _BYTES_PER_UPDATE = 2 << 20
 
 def open_views(
     path: Path,
+    log: Source,
     *,
-    identity: str,
     read_only: bool = False,
     projections: Sequence[Projection] = PROJECTIONS,
 ) -> Views:
-    """The views of these projections, as they were left; `catch_up` brings them to the head."""
+    """What these projections have made of a log, as it was left; `catch_up` brings it to the head."""
     tables = [table for projection in projections for table in projection.tables]
-    return Views(path, tables, identity=identity, read_only=read_only)
+    return Views(path, tables, log, read_only=read_only)
 
 
 def checkpoints_at(

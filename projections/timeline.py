@@ -1,5 +1,8 @@
 """The events of every room in the order of the log, found by order, by room and by event id.
 
+The events themselves stand in the log and are read there. What stands here is where they are, and what is
+left of those whose content was taken away.
+
 A redaction prunes the event that it names in place: from then on no reader gets the content, whichever
 way it came by the event. In the log the content stays until it is erased there; which redactions are still
 to be followed by that is known by their time. Erasing an event that nobody redacted prunes it as well.
@@ -9,9 +12,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from eventlog.log import Position
 from projections.computed import computed
 from projections.events import Event, decode_event
-from projections.facts import Order, PayloadErased, RoomEvent, order_of
+from projections.facts import Order, PayloadErased, RoomEvent, order_of, position_of
 from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
@@ -19,7 +23,7 @@ from projections.tables import Key, Table, key
 from projections.views import View, WritableView
 
 
-class TimelineEvent(msgspec.Struct, frozen=True, array_like=True, dict=True, omit_defaults=True):
+class TimelineEvent(msgspec.Struct, frozen=True, dict=True):
     """An event and what the server knows about it besides."""
 
     order: Order
@@ -41,6 +45,15 @@ class TimelineEvent(msgspec.Struct, frozen=True, array_like=True, dict=True, omi
         return self.event.room_id or "!" + self.event_id[1:]
 
 
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """What became of an event whose content was taken away."""
+
+    stored: bytes
+    """Canonical JSON, pruned."""
+    redacted_by: Order = 0
+    """0 if it was erased, and nobody redacted it."""
+
+
 class Room(msgspec.Struct, frozen=True, array_like=True):
     """What its first event says of a room for ever."""
 
@@ -58,7 +71,7 @@ class Tip(msgspec.Struct, frozen=True, array_like=True):
     order: Order
 
 
-_EVENTS: Table[TimelineEvent] = Table("timeline.events", TimelineEvent, remembered=4_096)
+_TAKEN: Table[Taken] = Table("timeline.taken", Taken)
 _ORDERS: Table[Order] = Table("timeline.orders", int)
 _ORDERS_IN_ROOM: Table[None] = Table("timeline.orders_in_room", None)
 _ROOMS: Table[Room] = Table("timeline.rooms", Room, remembered=16_384)
@@ -73,18 +86,9 @@ def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> 
         for index in fact.indexes:
             _erase(view, order_of(fact.position, index))
         return
-    event, room, at = fact.event, key(fact.room_id), key(order)
-    transaction = fact.transaction
-    record = TimelineEvent(
-        order=order,
-        event_id=fact.event_id,
-        stored=bytes(fact.stored),
-        device_id=transaction.device_id if transaction else "",
-        transaction_id=transaction.id if transaction else "",
-    )
-    view.put(_EVENTS, at, record)
+    event, room = fact.event, key(fact.room_id)
     view.put(_ORDERS, key((fact.event_id,)), order)
-    view.put(_ORDERS_IN_ROOM, room + at, None)
+    view.put(_ORDERS_IN_ROOM, room + order.to_bytes(8), None)
     view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
     if event.type == "m.room.create" and not event.prev_events:
         view.put(_ROOMS, room, Room(fact.room_id, fact.room_version, event.sender, order))
@@ -99,18 +103,18 @@ def _redact(view: WritableView, order: Order, redaction: RoomEvent) -> None:
     if target is None or target.room_id != redaction.room_id or target.redacted_by:
         return
     pruned = prune_stored(target.stored, version_of(view, redaction.room_id))
-    redacted = msgspec.structs.replace(target, stored=pruned, redacted_by=order)
-    view.put(_EVENTS, key(target.order), redacted)
+    view.put(_TAKEN, key(target.order), Taken(pruned, order))
     view.put(_UNERASED, _time_of(redaction.event, order), target.order)
 
 
 def _erase(view: WritableView, order: Order) -> None:
     """The fact there need be no event: what users say of themselves is erased too."""
-    target = view.get(_EVENTS, key(order))
-    if target is None:
+    try:
+        target = event_at(view, order)
+    except LookupError:
         return
     pruned = prune_stored(target.stored, version_of(view, target.room_id))
-    view.put(_EVENTS, key(order), msgspec.structs.replace(target, stored=pruned))
+    view.put(_TAKEN, key(order), Taken(pruned, target.redacted_by))
     if target.redacted_by:
         view.delete(_UNERASED, _time_of(event_at(view, target.redacted_by).event, target.redacted_by))
 
@@ -121,9 +125,9 @@ def _time_of(redaction: Event, order: Order) -> Key:
 
 PROJECTION = Projection(
     name="timeline",
-    version=2,
+    version=3,
     facts=(RoomEvent, PayloadErased),
-    tables=(_EVENTS, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS, _UNERASED),
+    tables=(_TAKEN, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS, _UNERASED),
     apply=apply,
 )
 
@@ -147,9 +151,23 @@ def tip(view: View, room_id: str) -> Tip | None:
 
 def event_at(view: View, order: Order) -> TimelineEvent:
     """The event with this order. Raises `LookupError` if the fact there is no event."""
-    found = view.get(_EVENTS, key(order))
-    if found is None:
+    try:
+        fact = view.fact_at(order)
+    except LookupError as error:
+        raise LookupError(f"no event has the order {order}: {error}") from error
+    if not isinstance(fact, RoomEvent):
         raise LookupError(f"no event has the order {order}")
+    return _as_it_is_now(view, order, fact)
+
+
+def _as_it_is_now(view: View, order: Order, fact: RoomEvent) -> TimelineEvent:
+    transaction = fact.transaction
+    sent_by = ("", "") if transaction is None else (transaction.device_id, transaction.id)
+    taken = view.get(_TAKEN, key(order))
+    if taken is not None:
+        return TimelineEvent(order, fact.event_id, taken.stored, taken.redacted_by, *sent_by)
+    found = TimelineEvent(order, fact.event_id, bytes(fact.stored), 0, *sent_by)
+    found.__dict__["event"] = fact.event
     return found
 
 
@@ -170,10 +188,15 @@ def events_in_room(
         yield event_at(view, int.from_bytes(at[-8:]))
 
 
-def events_after(view: View, order: Order) -> Iterator[TimelineEvent]:
-    """Events of all rooms past an order, in the order of the log."""
-    for _, record in view.scan(_EVENTS, after=key(order)):
-        yield record
+def events_between(view: View, after: Order, until: Position) -> Iterator[TimelineEvent]:
+    """Events of all rooms past an order, in the order of the log, up to and with the entry at a position.
+
+    Every entry between them is looked at, whether or not there is an event in it.
+    """
+    for position in range(max(position_of(after), 1), until + 1):
+        for order, fact in enumerate(view.facts_at(position), order_of(position)):
+            if order > after and isinstance(fact, RoomEvent):
+                yield _as_it_is_now(view, order, fact)
 
 
 def rooms(view: View) -> Iterator[Room]:

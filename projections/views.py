@@ -31,10 +31,12 @@ import msgspec
 from eventlog.errors import Full
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
+from projections.entries import Entries, Source
+from projections.facts import Fact, Order, index_of, position_of
 from projections.row_memory import ROW_BYTES_MAX, RowMemories
 from projections.tables import Key, Table, Value
 
-_FORMAT = b"1"
+_FORMAT = b"2"
 _MAP_SIZE_FIRST = 1 << 28
 """Address space, not memory, nor disk beyond what is allocated. The map is doubled when it is half full."""
 _TABLES_MAX = 128
@@ -52,10 +54,22 @@ class View:
 
     _transaction: lmdb.Transaction
 
-    def __init__(self, handles: Mapping[str, Any], memories: RowMemories) -> None:
+    def __init__(self, handles: Mapping[str, Any], memories: RowMemories, entries: Entries) -> None:
         self._handles = handles
         self._memories = memories
+        self._entries = entries
         self._commits = memories.commits
+
+    def facts_at(self, position: Position) -> Sequence[Fact]:
+        """The facts of an entry of the log. Raises `LookupError` if there is none."""
+        return self._entries.facts_at(position)
+
+    def fact_at(self, order: Order) -> Fact:
+        """Raises `LookupError` if there is none."""
+        facts, index = self.facts_at(position_of(order)), index_of(order)
+        if index >= len(facts):
+            raise LookupError(f"there is no fact {index} in entry {position_of(order)}")
+        return facts[index]
 
     def get(self, table: Table[Value], at: Key) -> Value | None:
         memory = self._memories.of_table.get(table.name)
@@ -129,9 +143,13 @@ class ReadView(View):
     """What a reader looks at, until the end of its `with`. No transaction is begun before it is needed."""
 
     def __init__(
-        self, environment: lmdb.Environment, handles: Mapping[str, Any], memories: RowMemories
+        self,
+        environment: lmdb.Environment,
+        handles: Mapping[str, Any],
+        memories: RowMemories,
+        entries: Entries,
     ) -> None:
-        super().__init__(handles, memories)
+        super().__init__(handles, memories, entries)
         self._environment = environment
 
     def __enter__(self) -> View:
@@ -167,9 +185,10 @@ class WritableView(View):
         transaction: lmdb.Transaction,
         handles: Mapping[str, Any],
         memories: RowMemories,
+        entries: Entries,
         make_room: Callable[[int, int], None],
     ) -> None:
-        super().__init__(handles, memories)
+        super().__init__(handles, memories, entries)
         self._transaction = transaction
         self._make_room = make_room
         self._rows = self._row_bytes = 0
@@ -181,6 +200,14 @@ class WritableView(View):
         """Rows that LMDB has not been told to delete yet."""
         self._cleared: set[str] = set()
         self._not_remembered: set[tuple[str, Key]] = set()
+        self._appended: dict[Position, Sequence[Fact]] = {}
+
+    def append(self, position: Position, facts: Sequence[Fact]) -> None:
+        """An entry that is folded before the log has it; it has to be there when the update is committed."""
+        self._appended[position] = facts
+
+    def facts_at(self, position: Position) -> Sequence[Fact]:
+        return self._appended.get(position) or super().facts_at(position)
 
     def get(self, table: Table[Value], at: Key) -> Value | None:
         written = self._written.get(table.name)
@@ -252,6 +279,8 @@ class WritableView(View):
                     memory.forget(at)
                 else:
                     memory.remember(at, value)
+        for position, facts in self._appended.items():
+            self._entries.remember(position, facts)
 
     def _begin_to_write(self, name: str) -> dict[Key, Any]:
         self._unflushed[name] = {}
@@ -316,12 +345,12 @@ class Views:
         self,
         path: Path,
         tables: Sequence[Table[Any]],
+        log: Source,
         *,
-        identity: str,
         read_only: bool = False,
         map_size: int = _MAP_SIZE_FIRST,
     ) -> None:
-        """Open the views in `path`, empty ones if there are none that can be trusted.
+        """Open the views of `log` in `path`, empty ones if there are none that can be trusted.
 
         Raises `Full` if the disk has no room for them, `FileNotFoundError` if `read_only` and there are no
         such views of this log.
@@ -334,30 +363,36 @@ class Views:
             self._refuse_what_cannot_be_read()
         else:
             self._discard_what_a_crash_left()
-        self._environment = lmdb.open(
-            str(path),
-            map_size=_map_size_for(path, map_size),
-            max_dbs=_TABLES_MAX,
-            max_readers=_READERS_MAX,
-            max_spare_txns=2,
-            readonly=read_only,
-            mode=0o600,  # private messages are in it
-            readahead=False,
-            sync=False,
-            writemap=not read_only,
-        )
+        self._map_size_least = map_size
         self._used_bytes = self._allocated_bytes = 0
-        if not read_only:
-            self._make_room(0, 0)  # making the tables is writing through the map, too
-        self._handles = self._open_tables()
+        self._open()
+        if not self._belong_to(log.identity):
+            self._begin_anew(log.identity)
         # Who only reads is not told of what the owner commits, and must remember nothing.
         remembering = () if read_only else self._tables
         self._memories = RowMemories({table.name: table.remembered for table in remembering})
-        self._belong_to(identity)
+        self._entries = Entries(log)
+
+    def _open(self) -> None:
+        self._environment = lmdb.open(
+            str(self.path),
+            map_size=_map_size_for(self.path, self._map_size_least),
+            max_dbs=_TABLES_MAX,
+            max_readers=_READERS_MAX,
+            max_spare_txns=2,
+            readonly=self._read_only,
+            mode=0o600,  # private messages are in it
+            readahead=False,
+            sync=False,
+            writemap=not self._read_only,
+        )
+        if not self._read_only:
+            self._make_room(0, 0)  # making the tables is writing through the map, too
+        self._handles = self._open_tables()
 
     def read(self) -> ReadView:
         """The views as of the last commit. Copy out what is needed; do not hold it across an `await`."""
-        return ReadView(self._environment, self._handles, self._memories)
+        return ReadView(self._environment, self._handles, self._memories, self._entries)
 
     def update(self) -> Update:
         """Begin the write transaction; there is one at a time. End it by `commit` or `abort`.
@@ -366,8 +401,12 @@ class Views:
         """
         self._grow_before_it_is_full()
         transaction = self._environment.begin(write=True)
-        view = WritableView(transaction, self._handles, self._memories, self._make_room)
+        view = WritableView(transaction, self._handles, self._memories, self._entries, self._make_room)
         return Update(transaction, view)
+
+    def forget_entry(self, position: Position) -> None:
+        """What stands there in the log was replaced."""
+        self._entries.forget(position)
 
     def checkpoints(self) -> dict[str, Checkpoint]:
         with self.read() as view:
@@ -448,20 +487,30 @@ class Views:
         _flush(self._note)
         _flush(self.path)
 
-    def _belong_to(self, identity: str) -> None:
-        expected = {b"format": _FORMAT, b"identity": identity.encode()}
-        with self.read() as view:
-            if all(view.get(_META, name) == value for name, value in expected.items()):
-                return
+    def _belong_to(self, identity: str) -> bool:
+        """Are they views of this log, in a form that is known here?"""
+        handle = self._handles[_META.name]
+        with self._environment.begin() as transaction:
+            return all(
+                transaction.get(name, db=handle) == _META.encode(value)
+                for name, value in _expected(identity).items()
+            )
+
+    def _begin_anew(self, identity: str) -> None:
+        """Without the file there was, which may have tables in it that nobody knows any more."""
+        self._environment.close()
         if self._read_only:
-            self._environment.close()
-            raise FileNotFoundError(f"the views in {self.path} belong to another log")
-        update = self.update()
-        for table in (*self._tables, _META, _CHECKPOINTS):
-            update.view.clear(table)
-        for name, value in expected.items():
-            update.view.put(_META, name, value)
-        update.commit({})
+            raise FileNotFoundError(
+                f"the views in {self.path} belong to another log, or are of another version of this "
+                "program: start the server once, or rebuild them"
+            )
+        (self.path / "data.mdb").unlink()
+        self._used_bytes = self._allocated_bytes = 0
+        self._open()
+        handle = self._handles[_META.name]
+        with self._environment.begin(write=True) as transaction:
+            for name, value in _expected(identity).items():
+                transaction.put(name, _META.encode(value), db=handle)
 
     def _grow_before_it_is_full(self) -> None:
         info = self._environment.info()
@@ -488,6 +537,10 @@ class Views:
                     raise
                 raise Full(f"{self.path}: no room for the views on the disk") from error
         self._allocated_bytes = until
+
+
+def _expected(identity: str) -> Mapping[bytes, bytes]:
+    return {b"format": _FORMAT, b"identity": identity.encode()}
 
 
 def _map_size_for(path: Path, least: int) -> int:

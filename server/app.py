@@ -22,6 +22,7 @@ import msgspec
 import uvicorn
 
 from eventlog.engines import open_log
+from projections.dictionary import entry_dictionary
 from projections.facts import ServerNamed
 from projections.follower import Progress, catch_up, open_views
 from projections.server_name import server_name
@@ -112,8 +113,8 @@ async def running(config: Config, progress: Progress = lambda position, head: No
 
     Raises `eventlog.errors.LogError` if the log cannot be opened, `WrongServerName` if it is another's.
     """
-    async with open_log(log_url(config.data)) as log:
-        views = open_views(views_path(config.data), identity=log.identity)
+    async with open_log(log_url(config.data), dictionary=entry_dictionary()) as log:
+        views = open_views(views_path(config.data), log)
         try:
             head = await catch_up(log, views, progress)
             homeserver = Homeserver(config.server_name, log, views, _now_ms, _random_text)

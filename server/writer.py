@@ -172,7 +172,9 @@ class Writer:
                 continue
             if decided.facts:
                 entries.append(decided.facts)
-                self._fold.apply(update.view, order_of(self._head + len(entries)), decided.facts)
+                position = self._head + len(entries)
+                update.view.append(position, decided.facts)
+                self._fold.apply(update.view, order_of(position), decided.facts)
             outcomes.append(decided.answer)
         return outcomes, entries
 

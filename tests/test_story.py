@@ -156,7 +156,7 @@ async def what_bob_sees(bob: nio.AsyncClient, room_id: str) -> tuple[list[str], 
 
 async def digest_of_views(data: Path) -> str:
     async with open_log(log_url(data)) as log:
-        views = open_views(views_path(data), identity=log.identity)
+        views = open_views(views_path(data), log)
         try:
             return views.digest()
         finally:
@@ -165,7 +165,7 @@ async def digest_of_views(data: Path) -> str:
 
 async def digest_of_rebuilt_views(data: Path, scratch: Path) -> str:
     async with open_log(log_url(data)) as log:
-        views = open_views(scratch, identity=log.identity)
+        views = open_views(scratch, log)
         try:
             await rebuild(log, views)
             return views.digest()

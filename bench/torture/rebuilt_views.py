@@ -40,7 +40,7 @@ def assert_views_are_as_rebuilt(data: Path) -> None:
 async def _compare(data: Path, followed: Path, rebuilt: Path) -> None:
     async with open_log(log_url(data), read_only=True) as log:
         for path, bring_to_head in ((followed, catch_up), (rebuilt, rebuild)):
-            views = open_views(path, identity=log.identity)
+            views = open_views(path, log)
             await bring_to_head(log, views)
             views.abandon()
         if _digest(log, followed) == _digest(log, rebuilt):
@@ -54,7 +54,7 @@ async def _compare(data: Path, followed: Path, rebuilt: Path) -> None:
 
 
 def _digest(log: Log, path: Path, projections: Sequence[Projection] = PROJECTIONS) -> str:
-    views = open_views(path, identity=log.identity, projections=projections)
+    views = open_views(path, log, projections=projections)
     try:
         return views.digest()
     finally:

@@ -36,7 +36,7 @@ _DOUBLINGS_MAX = 20
 """Beyond the longest pause anyway; without a limit the number grows until no float can hold it."""
 _BYTES_MAX = 1 << 20
 """Of events in a transaction, as stored: the event that passes it is the last."""
-_EVENTS_LOOKED_AT_MAX = 500
+_ENTRIES_LOOKED_AT_MAX = 500
 """Without a pause for others: 2 ms."""
 ENTRIES_UNRECORDED_MAX = 10_000
 """After so many entries without anything for a service, its place is put on record all the same: that is
@@ -100,13 +100,15 @@ class Delivery:
         orders: list[Order] = []
         size = 0
         with self._homeserver.views.read() as view:
-            for count, found in enumerate(timeline.events_after(view, self._looked_upto), 1):
+            head = self._writer.head
+            until = min(head, position_of(self._looked_upto) + _ENTRIES_LOOKED_AT_MAX)
+            for found in timeline.events_between(view, self._looked_upto, until):
                 if self._interest.concerns(view, found):
                     orders.append(found.order)
                     size += len(found.stored)
-                if len(orders) == EVENTS_MAX or size > _BYTES_MAX or count == _EVENTS_LOOKED_AT_MAX:
+                if len(orders) == EVENTS_MAX or size > _BYTES_MAX:
                     return _Looked(tuple(orders), found.order, is_head=False)
-            return _Looked(tuple(orders), end_of(self._writer.head), is_head=True)
+            return _Looked(tuple(orders), end_of(until), is_head=until == head)
 
     async def _begin(self, orders: tuple[Order, ...]) -> AppserviceTransaction:
         """Put the next transaction on record, as soon as anything can be."""

@@ -18,9 +18,8 @@ import typer
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
 from eventlog.lmdb_file import DATA_FILE, flush_directory
-from eventlog.lmdb_log import LmdbStore
 from eventlog.log import Position
-from server.cli.copying import Restored, copy_entries, fold, restore_log
+from server.cli.copying import Restored, copy_entries, copy_of, fold, restore_log
 from server.cli.data_directory import DATA, Data, refuse_if_missing
 from server.cli.outcome import FINDING, Refused, failures_of
 from server.cli.progress import progress_shown
@@ -84,7 +83,7 @@ def _bring_up_to_date(data: Path, destination: Path) -> tuple[int, str]:
     erased = _erased_in(destination)
     with (
         progress_shown("backup") as progress,
-        closing(LmdbStore(log_path(destination), identity=source.identity)) as target,
+        closing(copy_of(source, log_path(destination))) as target,
     ):
         before = target.head
         copy_entries(source, target, progress)
@@ -120,7 +119,7 @@ def _make_anew(data: Path, destination: Path) -> str:
     source = Extraction(log_path(data))
     with (
         progress_shown("backup") as progress,
-        closing(LmdbStore(log_path(renewed), identity=source.identity)) as target,
+        closing(copy_of(source, log_path(renewed))) as target,
     ):
         copy_entries(source, target, progress)
     log_path(destination).rename(renewed / "replaced")

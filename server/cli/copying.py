@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from eventlog.check import Finding, inspect
 from eventlog.engines import open_log
-from eventlog.envelope import chain_of
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
 from eventlog.lmdb_file import flush_directory, make_directory
@@ -52,6 +51,11 @@ def empty_directory(path: Path) -> Iterator[None]:
         raise
 
 
+def copy_of(source: Extraction, path: Path) -> LmdbStore:
+    """The log at `path`, which is to become one with `source`; it may have some of its entries already."""
+    return LmdbStore(path, identity=source.identity, dictionary=source.dictionary)
+
+
 def copy_entries(source: Extraction, target: LmdbStore, progress: Progress) -> None:
     """Everything that `source` hands out and `target` does not hold yet.
 
@@ -62,9 +66,9 @@ def copy_entries(source: Extraction, target: LmdbStore, progress: Progress) -> N
         raise _other(target)
     for entries in source.chunks():
         known = max(target.head - (source.position - len(entries)), 0)
-        if 0 < known <= len(entries) and chain_of(entries[known - 1]) != target.chain:
+        if 0 < known <= len(entries) and entries[known - 1].chain != target.chain:
             raise _other(target)
-        target.append_stored(entries[known:])
+        target.append_entries(entries[known:])
         progress(source.position, source.head)
 
 
@@ -86,7 +90,7 @@ def restore_log(source: Path, into: Path, verb: str) -> Restored:
     making = into / "restoring"
     extraction = Extraction(log_path(source))
     with progress_shown(verb) as progress:
-        with closing(LmdbStore(log_path(making), identity=extraction.identity)) as target:
+        with closing(copy_of(extraction, log_path(making))) as target:
             copy_entries(extraction, target, progress)
         refuse_if_damaged(log_path(making))
         views = asyncio.run(fold(making, views_path(making), extraction.head, progress))
@@ -107,7 +111,7 @@ def refuse_if_damaged(log: Path) -> None:
 async def fold(data: Path, views: Path, head: Position, progress: Progress) -> str:
     """The digest of the views that the log in a data directory folds to, up to `head`, made in `views`."""
     async with open_log(log_url(data), read_only=True) as log:
-        folded = follower.open_views(views, identity=log.identity)
+        folded = follower.open_views(views, log)
         try:
             await follower.catch_up(Prefix(log, head), folded, progress)
             return folded.digest()

@@ -17,6 +17,7 @@ import typer
 from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
 from eventlog.log import Erased, Position
+from projections.dictionary import entry_dictionary
 from projections.events import decode_event
 from projections.facts import PayloadErased, RoomEvent, decode_entry
 from server.cli.data_directory import DATA, Data
@@ -48,7 +49,7 @@ def import_log(
 
 async def _import(data: Path, file: Path) -> int:
     # Owned until the end, so that no server begins a log here meanwhile.
-    async with open_log(log_url(data)) as present:
+    async with open_log(log_url(data), dictionary=entry_dictionary()) as present:
         if await present.head() > 0:
             raise Refused(
                 f"the log in {data} is not empty", "Import into a directory of its own, named by --data."
@@ -67,7 +68,7 @@ async def _import(data: Path, file: Path) -> int:
 async def _fill(url: str, file: Path) -> int:
     """Make a log of the file's lines; returns how many there were."""
     with file.open("rb") as lines, progress_shown("import") as progress:
-        async with open_log(url) as log:
+        async with open_log(url, dictionary=entry_dictionary()) as log:
             head, batch, batch_bytes = 0, list[bytes | Erased](), 0
             for payload in verified(lines):
                 batch.append(payload)

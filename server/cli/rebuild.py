@@ -70,7 +70,7 @@ async def _verify(data: Path) -> bool:
 
 
 async def _present_digest(log: Log, path: Path, progress: Progress) -> str:
-    views = follower.open_views(path, identity=log.identity)
+    views = follower.open_views(path, log)
     try:
         await follower.catch_up(log, views, progress)
         return views.digest()
@@ -89,7 +89,7 @@ async def _fold_beside(log: Log, data: Path, progress: Progress) -> _Rebuilt:
 
 
 async def _fold_anew(log: Log, path: Path, progress: Progress) -> _Rebuilt:
-    views = follower.open_views(path, identity=log.identity)
+    views = follower.open_views(path, log)
     try:
         started = time.perf_counter()
         head = await follower.rebuild(log, views, progress)

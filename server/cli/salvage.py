@@ -12,8 +12,7 @@ import typer
 
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
-from eventlog.lmdb_log import LmdbStore
-from server.cli.copying import copy_entries, empty_directory, refuse_if_damaged
+from server.cli.copying import copy_entries, copy_of, empty_directory, refuse_if_damaged
 from server.cli.data_directory import refuse_if_missing
 from server.cli.outcome import FINDING, failures_of
 from server.cli.progress import progress_shown
@@ -52,7 +51,7 @@ def _save(source: Extraction, into: Path) -> Damaged | None:
     damage = None
     with (
         progress_shown("salvage") as progress,
-        closing(LmdbStore(log_path(into), identity=source.identity)) as target,
+        closing(copy_of(source, log_path(into))) as target,
     ):
         try:
             copy_entries(source, target, progress)

@@ -42,17 +42,17 @@ async def _state(data: Path, room: str, at: Position | None) -> None:
         head = await log.head()
         if at is not None and at > head:
             raise Refused(f"there is no position {at}, the log ends at {head}", "Leave out --at for the end.")
-        views = open_views(views_path(data), identity=log.identity, read_only=True)
-    try:
-        _refuse_if_behind(views, at or head)
-        with views.read() as view:
-            events = room_state.state_of(view, room, at=end_of(at or head))
-        for event in events:
-            typer.echo(describe_state(event))
-        if not events:
-            raise Refused(f"there was no room {room} at {at or head}", "See: roomlog show", FINDING)
-    finally:
-        views.close()
+        views = open_views(views_path(data), log, read_only=True)
+        try:
+            _refuse_if_behind(views, at or head)
+            with views.read() as view:
+                events = room_state.state_of(view, room, at=end_of(at or head))
+        finally:
+            views.close()
+    for event in events:
+        typer.echo(describe_state(event))
+    if not events:
+        raise Refused(f"there was no room {room} at {at or head}", "See: roomlog show", FINDING)
 
 
 def _refuse_if_behind(views: Views, position: Position) -> None:

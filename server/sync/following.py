@@ -144,7 +144,7 @@ def _rooms_concerned(
 def _active_rooms(view: View, user_id: str, since: Order, until: Position) -> set[str]:
     """Joined rooms with events past `since`."""
     if until - position_of(since) <= _ENTRIES_WALKED_MAX:
-        active = {found.room_id for found in timeline.events_after(view, since)}
+        active = {found.room_id for found in timeline.events_between(view, since, until)}
         return {room_id for room_id in active if memberships.is_joined(view, room_id, user_id)}
     return {
         known.room_id

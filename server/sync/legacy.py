@@ -12,7 +12,7 @@ import msgspec
 
 from eventlog.log import Position
 from projections import directory, memberships, state, timeline
-from projections.facts import Order, end_of
+from projections.facts import Order, end_of, position_of
 from projections.memberships import Membership
 from projections.sessions import Session
 from projections.timeline import TimelineEvent
@@ -28,6 +28,7 @@ from server.sync.tokens import token_after
 
 _EVENTS_IN_ANSWER_MAX = 100
 _EVENTS_WALKED_AT_ONCE_MAX = 1_000
+_ENTRIES_WALKED_AT_ONCE_MAX = 1_000
 _SECONDS_WITHOUT_A_PAUSE = 0.005
 
 
@@ -133,7 +134,9 @@ async def _walk(
     while place < until and not chunk:
         with homeserver.views.read() as view:
             shown = ClientFormat(view, request.session, homeserver.now(), legacy=is_legacy)
-            place = _walk_some(view, shown, request, place, until, chunk)
+            # Entries without events take their time too, where the log is walked and not a room.
+            near = until if request.room_id else end_of(position_of(place) + _ENTRIES_WALKED_AT_ONCE_MAX)
+            place = _walk_some(view, shown, request, place, min(near, until), chunk)
         await asyncio.sleep(0)
     return chunk, place
 
@@ -159,7 +162,9 @@ def _walk_some(
 def _stream(view: View, room_id: str | None, after: Order, until: Order) -> Iterator[TimelineEvent]:
     if room_id is not None:
         return timeline.events_in_room(view, room_id, after=after, before=until + 1, backwards=False)
-    return takewhile(lambda found: found.order <= until, timeline.events_after(view, after))
+    return takewhile(
+        lambda found: found.order <= until, timeline.events_between(view, after, position_of(until))
+    )
 
 
 def _hears(shown: ClientFormat, request: EventsRequest, found: TimelineEvent) -> bool:

@@ -17,7 +17,7 @@ Who looks at an older state from another process, as `roomlog check` does for mo
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from itertools import islice
@@ -146,7 +146,12 @@ class Eraser:
             with self._homeserver.views.read() as view:
                 ordered_by = position_of(erasures.newest_order(view))
             payloads = {one.position: one.payload for one in replaced}
-            await self._homeserver.log.erase(payloads, ordered_by=ordered_by)
+            await self._overwrite(payloads, ordered_by)
+
+    async def _overwrite(self, payloads: Mapping[Position, bytes], ordered_by: Position) -> None:
+        await self._homeserver.log.erase(payloads, ordered_by=ordered_by)
+        for position in payloads:
+            self._homeserver.views.forget_entry(position)
 
     async def _overwrite_what_was_ordered(self) -> None:
         """There is some after a crash, or if scrubbing was put off. Of one entry the last order holds."""
@@ -159,7 +164,7 @@ class Eraser:
                 continue
             replaced = self._replace(entry, ordered.indexes)
             if replaced.digest == ordered.digest:
-                await self._homeserver.log.erase({position: replaced.payload}, ordered_by=ordered_by)
+                await self._overwrite({position: replaced.payload}, ordered_by)
             else:  # ordered by a version of this program that had other rules
                 outdated.append(replaced)
         await self._erase(outdated)

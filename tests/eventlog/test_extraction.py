@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.torture.log_writer import LogWriter
-from eventlog.envelope import HEADER, chain_of
+from eventlog.envelope import HEADER
 from eventlog.errors import Damaged
 from eventlog.extraction import CHUNK_ENTRIES, Extraction
 from eventlog.lmdb_file import DATA_FILE
@@ -29,9 +29,9 @@ def path(whole_log: Path, tmp_path: Path) -> Path:
     return shutil.copytree(whole_log, tmp_path / "log")
 
 
-def extracted(extraction: Extraction) -> tuple[list[bytes], str]:
+def extracted(extraction: Extraction) -> tuple[list[Entry], str]:
     """What comes out, and what ended it."""
-    entries: list[bytes] = []
+    entries: list[Entry] = []
     try:
         for chunk in extraction.chunks():
             entries += chunk
@@ -52,14 +52,14 @@ def test_all_of_a_whole_log_comes_out(whole_log: Path) -> None:
     extraction = Extraction(whole_log)
     entries, damage = extracted(extraction)
     assert (len(entries), damage, extraction.position) == (HEAD, "", HEAD)
-    assert extraction.chain == chain_of(entries[-1])
+    assert extraction.chain == entries[-1].chain
 
 
 def test_what_came_out_makes_the_same_log(whole_log: Path, tmp_path: Path) -> None:
     extraction = Extraction(whole_log)
     copy = LmdbStore(tmp_path / "copy", identity=extraction.identity, free_bytes_min=0)
     for chunk in extraction.chunks():
-        copy.append_stored(chunk)
+        copy.append_entries(chunk)
     copy.close()
     assert asyncio.run(entries_of(tmp_path / "copy")) == asyncio.run(entries_of(whole_log))
     assert Extraction(tmp_path / "copy").identity == extraction.identity
@@ -68,10 +68,10 @@ def test_what_came_out_makes_the_same_log(whole_log: Path, tmp_path: Path) -> No
 def test_what_does_not_continue_is_not_appended(whole_log: Path, tmp_path: Path) -> None:
     first, second, third, *_ = extracted(Extraction(whole_log))[0]
     copy = LmdbStore(tmp_path / "copy", free_bytes_min=0)
-    copy.append_stored([first])
-    with pytest.raises(Damaged, match="entry 2: its header says position 3"):
-        copy.append_stored([third])
-    assert (copy.append_stored([second]), copy.chain) == (2, chain_of(second))
+    copy.append_entries([first])
+    with pytest.raises(Damaged, match="entry 2: it does not continue this log"):
+        copy.append_entries([third])
+    assert (copy.append_entries([second]), copy.chain) == (2, second.chain)
     copy.close()
 
 

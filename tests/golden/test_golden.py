@@ -103,8 +103,8 @@ async def test_each_projection_can_be_folded_by_itself(ndjson: bytes, tmp_path: 
     """As a changed one is. None reads what another writes, so that it does not matter who is further."""
     async with open_log("memory:") as log:
         await log.append(payloads_in(ndjson), after=0)
-        together = open_views(tmp_path / "together", identity=log.identity)
-        one_by_one = open_views(tmp_path / "one by one", identity=log.identity)
+        together = open_views(tmp_path / "together", log)
+        one_by_one = open_views(tmp_path / "one by one", log)
         await catch_up(log, together)
         for count in range(len(PROJECTIONS)):
             await catch_up(log, one_by_one, projections=PROJECTIONS[: count + 1])

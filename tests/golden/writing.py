@@ -189,7 +189,7 @@ async def digest_of(payloads: list[bytes], projection: Projection) -> str:
     with tempfile.TemporaryDirectory() as directory:
         async with open_log("memory:") as log:
             await log.append(payloads, after=0)
-            views = open_views(Path(directory), identity=log.identity, projections=[projection])
+            views = open_views(Path(directory), log, projections=[projection])
             try:
                 await catch_up(log, views, projections=[projection])
                 return views.digest()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from eventlog.engines import open_log
 from eventlog.log import Log
+from projections.dictionary import entry_dictionary
 from projections.follower import catch_up, open_views
 from server.app import Running
 from server.config import log_url, views_path
@@ -60,8 +61,8 @@ async def local_homeserver(
 
     If `dies` says so at the end, the views are left as a killed process leaves them.
     """
-    async with open_log(log_url(data)) as log:
-        views = open_views(views_path(data), identity=log.identity)
+    async with open_log(log_url(data), dictionary=entry_dictionary()) as log:
+        views = open_views(views_path(data), log)
         head = await catch_up(log, views)
         homeserver = Homeserver(
             SERVER_NAME, through(log), views, now or Ticking(), random_text or SeededText()

@@ -9,28 +9,30 @@ from typing import Any
 import msgspec
 
 from eventlog.log import Position
-from projections.facts import Fact, Order, RoomEvent, Transaction, order_of
+from projections.facts import Fact, Order, RoomEvent, Transaction, encode_entry, order_of
 from projections.follower import checkpoints_at, open_views
 from projections.projection import Fold
 from projections.registry import PROJECTIONS
 from projections.views import View
+from tests.projections.payloads import Payloads
 
 ALICE, BOB = "@alice:localhost", "@bob:localhost"
 ROOM, OTHER_ROOM = "!room:localhost", "!other:localhost"
-IDENTITY = "the log of this test"
 
 
 class Folding:
     """Views of a log that is nowhere: each `entry` is the next one of it."""
 
     def __init__(self, path: Path) -> None:
-        self.views = open_views(path, identity=IDENTITY)
+        self._payloads = Payloads()
+        self.views = open_views(path, self._payloads)
         self.head: Position = 0
         self._fold = Fold(PROJECTIONS)
 
     def entry(self, *facts: Fact) -> Order:
         """Fold an entry; returns the order of its first fact."""
         self.head += 1
+        self._payloads.kept.append(encode_entry(facts))
         update = self.views.update()
         self._fold.apply(update.view, order_of(self.head), facts)
         update.commit(checkpoints_at(self.head))

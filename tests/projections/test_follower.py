@@ -15,6 +15,7 @@ from projections.registry import PROJECTIONS
 from projections.tables import Table
 from projections.views import Checkpoint, Views, WritableView
 from tests.projections.folding import ALICE, ROOM, created, room_event
+from tests.projections.payloads import Payloads
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ class Stores:
 
     def open(self, *projections: Projection) -> Views:
         self.close()
-        views = open_views(self._path, identity="this log", projections=projections or PROJECTIONS)
+        views = open_views(self._path, Payloads("this log"), projections=projections or PROJECTIONS)
         self._opened.append(views)
         return views
 
@@ -237,7 +238,7 @@ async def test_views_do_not_depend_on_how_many_entries_share_a_commit(
     views = stores.open()
     await catch_up(log, views)
     monkeypatch.setattr(follower, "_ENTRIES_PER_UPDATE", at_once)
-    others = open_views(tmp_path / "others", identity="this log")
+    others = open_views(tmp_path / "others", Payloads("this log"))
     await catch_up(log, others)
     assert others.digest() == views.digest()
     others.abandon()
@@ -251,6 +252,6 @@ async def test_large_entries_do_not_fill_the_map(tmp_path: Path, monkeypatch: py
     for number in range(30):
         await append(log, [room_event(f"${number}-{index}", content=content) for index in range(10)])
     tables = [table for projection in PROJECTIONS for table in projection.tables]
-    views = Views(tmp_path / "views", tables, identity="this log", map_size=8 << 20)
+    views = Views(tmp_path / "views", tables, log, map_size=8 << 20)
     assert await catch_up(log, views) == 31
     views.abandon()

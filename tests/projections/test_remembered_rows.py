@@ -11,6 +11,7 @@ from projections.row_memory import ROW_BYTES_MAX, RowMemory
 from projections.tables import Table, key
 from projections.views import Update, Views
 from tests.harness.local_homeserver import fast_directory
+from tests.projections.payloads import Payloads
 
 REMEMBERED: Table[str] = Table("test.remembered", str, remembered=4)
 FORGOTTEN: Table[str] = Table("test.forgotten", str)
@@ -19,7 +20,7 @@ LONG = "x" * (ROW_BYTES_MAX + 1)
 
 
 def opened(path: Path, *, read_only: bool = False) -> Views:
-    return Views(path, [REMEMBERED, FORGOTTEN], identity="this log", read_only=read_only, map_size=1 << 24)
+    return Views(path, [REMEMBERED, FORGOTTEN], Payloads(), read_only=read_only, map_size=1 << 24)
 
 
 def put(views: Views, number: int, text: str) -> None:

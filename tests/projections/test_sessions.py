@@ -21,6 +21,7 @@ from projections.follower import open_views
 from projections.projection import Fold
 from projections.sessions import AccessToken, Session, Tokens
 from projections.views import View, Views
+from tests.projections.payloads import Payloads
 
 USERS = ("@alice:localhost", "@bob:localhost")
 ALICE = USERS[0]
@@ -30,7 +31,7 @@ PHONE = Session(ALICE, "PHONE")
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Views]:
     path = tmp_path_factory.mktemp("views")
-    views = open_views(path, identity="a log", projections=(sessions.PROJECTION,))
+    views = open_views(path, Payloads(), projections=(sessions.PROJECTION,))
     yield views
     views.close()
 

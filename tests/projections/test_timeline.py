@@ -67,11 +67,13 @@ def test_no_event_stands_at_the_order_of_another_fact(folding: Folding) -> None:
         timeline.event_at(view, order_of(1))
 
 
-def test_events_after_are_those_of_all_rooms(folding: Folding) -> None:
+def test_events_between_two_places_are_those_of_all_rooms(folding: Folding) -> None:
     first = folding.entry(created(), created(OTHER_ROOM, event_id="$other"))
     folding.entry(room_event("$1", room_id=OTHER_ROOM), room_event("$2"))
+    folding.entry(room_event("$3"))
     with folding.view() as view:
-        assert [found.event_id for found in timeline.events_after(view, first)] == ["$other", "$1", "$2"]
+        found = timeline.events_between(view, first, folding.head - 1)
+        assert [event.event_id for event in found] == ["$other", "$1", "$2"]
 
 
 def test_tip_is_the_last_event_of_the_room(folding: Folding) -> None:

@@ -15,6 +15,7 @@ from projections.projection import Fold
 from projections.timestamps import TIMESTAMP_MAX, Moment, moments
 from projections.views import View, Views
 from tests.projections.folding import OTHER_ROOM, ROOM
+from tests.projections.payloads import Payloads
 
 FIRST_ORDER = 1 << 16
 
@@ -27,7 +28,7 @@ def made_at(timestamp: int, room_id: str = ROOM) -> RoomEvent:
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Views]:
     path = tmp_path_factory.mktemp("views")
-    views = open_views(path, identity="a log", projections=(timestamps.PROJECTION,))
+    views = open_views(path, Payloads(), projections=(timestamps.PROJECTION,))
     yield views
     views.abandon()
 

@@ -16,6 +16,7 @@ from projections import views as views_module
 from projections.tables import Table, key
 from projections.views import Checkpoint, Views, WritableView
 from tests.harness.local_homeserver import fast_directory
+from tests.projections.payloads import Payloads
 
 NUMBERS: Table[int] = Table("test.numbers", int)
 TEXTS: Table[str] = Table("test.texts", str)
@@ -30,7 +31,7 @@ drawn_rows = st.dictionaries(keys, st.integers(0, 9), max_size=40)
 def opened(
     path: Path, *, identity: str = "this log", read_only: bool = False, map_size: int = 1 << 24
 ) -> Views:
-    return Views(path, [NUMBERS, TEXTS], identity=identity, read_only=read_only, map_size=map_size)
+    return Views(path, [NUMBERS, TEXTS], Payloads(identity), read_only=read_only, map_size=map_size)
 
 
 @contextmanager
@@ -269,7 +270,7 @@ def test_readers_do_not_take_what_a_crash_of_the_machine_left(tmp_path: Path) ->
 
 
 def test_readers_do_not_take_views_that_lack_their_tables(tmp_path: Path) -> None:
-    Views(tmp_path / "views", [NUMBERS], identity="this log").close()
+    Views(tmp_path / "views", [NUMBERS], Payloads("this log")).close()
     with pytest.raises(FileNotFoundError, match="another version"):
         opened(tmp_path / "views", read_only=True)
 

@@ -43,7 +43,7 @@ def tamper(data: Path, change: Callable[[WritableView], object]) -> None:
 
     async def run() -> None:
         async with open_log(log_url(data), read_only=True) as log:
-            views = open_views(views_path(data), identity=log.identity)
+            views = open_views(views_path(data), log)
             update = views.update()
             change(update.view)
             update.commit(update.checkpoints())

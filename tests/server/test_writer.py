@@ -49,6 +49,9 @@ class LogBetween:
     def read(self, *, after: Position = 0) -> AsyncIterator[Entry]:
         return self.log.read(after=after)
 
+    def payload_at(self, position: Position) -> bytes:
+        return self.log.payload_at(position)
+
     async def head(self) -> Position:
         return await self.log.head()
 

@@ -421,8 +421,8 @@ class RoomMachine(RuleBasedStateMachine):
     async def every_prefix_folds_to_equal_views(self, log: Log) -> None:
         """The entries one by one into a log whose views follow it, beside views that begin anew each time."""
         prefix = MemoryLog()
-        followed = open_views(self.data / "followed", identity=prefix.identity)
-        rebuilt = open_views(self.data / "rebuilt", identity=prefix.identity)
+        followed = open_views(self.data / "followed", prefix)
+        rebuilt = open_views(self.data / "rebuilt", prefix)
         try:
             async for entry in log.read():
                 await prefix.append([entry.payload], after=entry.position - 1)

@@ -52,7 +52,9 @@ def told(folding: Folding, service: AppService = IRC, *, after: Order = 0) -> li
     interest = Interest(service, SERVER_NAME)
     with folding.view() as view:
         return [
-            found.event_id for found in timeline.events_after(view, after) if interest.concerns(view, found)
+            found.event_id
+            for found in timeline.events_between(view, after, folding.head)
+            if interest.concerns(view, found)
         ]
 
 

@@ -93,7 +93,7 @@ def _rebuild(data: Path) -> None:
 
     async def run() -> None:
         async with open_log(log_url(data)) as log:
-            views = open_views(views_path(data), identity=log.identity)
+            views = open_views(views_path(data), log)
             await follower.rebuild(log, views)
             views.close()
 

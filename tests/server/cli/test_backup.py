@@ -21,6 +21,7 @@ from server.cli.progress import Progress
 from server.config import log_path, views_path
 from tests.harness.client import Client
 from tests.harness.server_process import serving
+from tests.projections.payloads import Payloads
 from tests.server.cli.conftest import Roomlog, append, payloads_and_chains
 from tests.server.cli.sample import ENTRIES
 from tests.server.cli.test_check import data_file
@@ -210,8 +211,7 @@ def test_a_restored_log_is_the_same(roomlog: Roomlog, data: Path, copy: Path, re
 def test_restored_views_are_ready(roomlog: Roomlog, data: Path, copy: Path, restored: Path) -> None:
     views = proved(roomlog("backup", copy, "--data", data).stdout)[3]
     roomlog("restore", copy, "--data", restored)
-    identity = Extraction(log_path(data)).identity
-    present = open_views(views_path(restored), identity=identity, read_only=True)
+    present = open_views(views_path(restored), Payloads(Extraction(log_path(data)).identity), read_only=True)
     assert present.digest() == views
     present.close()
 

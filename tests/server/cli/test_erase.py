@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
+from tests.harness.remains import is_found
 from tests.server.cli.conftest import Roomlog
 from tests.server.cli.sample import ALICE
 
-SAID = "Grüße".encode()
+SAID = "Grüße"
 
 
 def holds_what_was_said(directory: Path) -> bool:
-    return any(SAID in file.read_bytes() for file in directory.rglob("*") if file.is_file())
+    return any(is_found(SAID, file) for file in directory.rglob("*") if file.is_file())
 
 
 def test_what_was_said_is_gone(roomlog: Roomlog, rebuilt: Path, tmp_path: Path) -> None:
     assert holds_what_was_said(rebuilt / "log")
-    assert holds_what_was_said(rebuilt / "views")
     done = roomlog("erase", ALICE)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"erased {ALICE}\n", "")
     roomlog("export", tmp_path / "erased.ndjson")

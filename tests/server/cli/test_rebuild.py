@@ -28,7 +28,7 @@ def falsify(data: Path) -> None:
 
     async def run() -> None:
         async with open_log(log_url(data)) as log:
-            views = open_views(views_path(data), identity=log.identity)
+            views = open_views(views_path(data), log)
             update = views.update()
             update.view.delete(PROJECTION.tables[0], key(ALICE))
             update.commit(update.checkpoints())

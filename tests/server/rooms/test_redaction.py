@@ -200,7 +200,7 @@ async def test_rebuilt_views_have_the_redactions_of_all_versions(running: Runnin
         await room.redact(await room.set_state("m.room.topic", {"topic": "unsayable"}))
     log = running.homeserver.log
     with fast_directory() as path:
-        rebuilt = open_views(path, identity=log.identity)
+        rebuilt = open_views(path, log)
         try:
             await rebuild(log, rebuilt)
             digest = rebuilt.digest()

@@ -122,7 +122,7 @@ async def test_a_rebuilt_account_is_the_same(users: Users) -> None:
     await users.decide(change_password, ChangePassword(ALICE, "another hash", logs_others_out=True))
     await users.decide(deactivate, Deactivate(ALICE, erase=False))
     followed = users.homeserver.views.digest()
-    rebuilt = open_views(users.data / "rebuilt", identity=users.homeserver.log.identity)
+    rebuilt = open_views(users.data / "rebuilt", users.homeserver.log)
     try:
         await rebuild(users.homeserver.log, rebuilt)
         assert rebuilt.digest() == followed

@@ -93,7 +93,7 @@ async def test_a_rebuilt_profile_is_the_same(users: Users) -> None:
     await users.decide(change_profile, ChangeProfile(ALICE, "com.example.a", {"b": None, "a": 1.5}))
     await users.decide(change_profile, ChangeProfile(ALICE, "displayname"))
     followed = users.homeserver.views.digest()
-    rebuilt = open_views(users.data / "rebuilt", identity=users.homeserver.log.identity)
+    rebuilt = open_views(users.data / "rebuilt", users.homeserver.log)
     try:
         await rebuild(users.homeserver.log, rebuilt)
         assert rebuilt.digest() == followed
