@@ -218,7 +218,7 @@ async def test_an_erased_user_leaves_the_files(tmp_path: Path) -> None:
         await home.say(ALICE, "hers stays")
         assert files_with("device of bob", tmp_path) == ["log/data.mdb", "views/data.mdb"]
         await decide(give_up_and_erase, BOB.user_id)
-        assert files_with(MARKER, tmp_path) == ["log/data.mdb"]
+        assert files_with(MARKER, tmp_path) == ["log/data.mdb", "views/data.mdb"]
         assert await home.eraser.erase_what_is_due()
         assert files_with(MARKER, tmp_path) == []
         assert files_with("device of bob", tmp_path) == []
