@@ -60,10 +60,9 @@ def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | N
     return None if known is None else str(known.answer)
 
 
-@lru_cache(maxsize=64)
 def _key(user_id: str, transaction: Transaction) -> Key:
-    """Remembered from the decision, which looks for it, to the fold, which writes it."""
-    return _key_of_device(user_id, transaction.device_id) + key((transaction.request, transaction.id))
+    device = _key_of_device(user_id, transaction.device_id)
+    return device + key((transaction.request, transaction.id))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -4,8 +4,9 @@ A key is made of digests and numbers: rows that belong together are neighbours, 
 LMDB takes, whatever clients put into identifiers.
 """
 
-import hashlib
+from binascii import a2b_base64
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -28,15 +29,36 @@ class Table(Generic[Value]):
 
 
 def _digest(*texts: str) -> bytes:
-    joined = b""
-    for text in texts:
-        data = text.encode()
-        joined += len(data).to_bytes(4) + data
-    return hashlib.blake2b(joined, digest_size=16).digest()
+    # Lengths tell where one ends, whatever is in it. SHA-256, because processors have instructions for it.
+    joined = "".join([f"{len(text)}:{text}" for text in texts])
+    return sha256(joined.encode()).digest()[:_DIGEST_BYTES]
 
 
+_DIGEST_BYTES = 16
 _digest_of_known = lru_cache(maxsize=1 << 15)(_digest)
-"""Rooms, users and event types come again and again; a look-up takes 0.1 µs, a digest 1.2."""
+"""Rooms, users and event types come again and again; a look-up takes 0.1 µs, a digest 0.9."""
+
+
+def order_key(order: int) -> Key:
+    """What `key` makes of a single number, in a sixth of the time."""
+    return order.to_bytes(8)
+
+
+def event_key(event_id: str) -> Key:
+    """Of an event's id, which is a digest already: as many bits of it as one made of it would have.
+
+    Who looks for an id that is none may find a row of another: see whose it is.
+    """
+    if len(event_id) == _EVENT_ID_LENGTH:
+        try:
+            return a2b_base64(event_id.encode().translate(_FROM_URL_SAFE)[1:25], strict_mode=True)
+        except ValueError:
+            pass
+    return _digest(event_id)
+
+
+_EVENT_ID_LENGTH = 44
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def key(*parts: str | int | tuple[str, ...]) -> Key:

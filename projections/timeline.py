@@ -19,7 +19,7 @@ from projections.facts import Order, PayloadErased, RoomEvent, order_of, positio
 from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
-from projections.tables import Key, Table, key
+from projections.tables import Key, Table, event_key, key, order_key
 from projections.views import View, WritableView
 
 
@@ -86,10 +86,10 @@ def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> 
         for index in fact.indexes:
             _erase(view, order_of(fact.position, index))
         return
-    event, room = fact.event, key(fact.room_id)
-    view.put(_ORDERS, key((fact.event_id,)), order)
-    view.put(_ORDERS_IN_ROOM, room + order.to_bytes(8), None)
-    view.put(_TIPS, room, Tip(fact.event_id, event.depth, order))
+    event, event_id, room = fact.event, fact.event_id, key(fact.room_id)
+    view.put(_ORDERS, event_key(event_id), order)
+    view.put(_ORDERS_IN_ROOM, room + order_key(order), None)
+    view.put(_TIPS, room, Tip(event_id, event.depth, order))
     if event.type == "m.room.create" and not event.prev_events:
         view.put(_ROOMS, room, Room(fact.room_id, fact.room_version, event.sender, order))
     elif event.type == "m.room.redaction":
@@ -163,7 +163,7 @@ def event_at(view: View, order: Order) -> TimelineEvent:
 def _as_it_is_now(view: View, order: Order, fact: RoomEvent) -> TimelineEvent:
     transaction = fact.transaction
     sent_by = ("", "") if transaction is None else (transaction.device_id, transaction.id)
-    taken = view.get(_TAKEN, key(order))
+    taken = view.get(_TAKEN, order_key(order))
     if taken is not None:
         return TimelineEvent(order, fact.event_id, taken.stored, taken.redacted_by, *sent_by)
     found = TimelineEvent(order, fact.event_id, bytes(fact.stored), 0, *sent_by)
@@ -172,8 +172,9 @@ def _as_it_is_now(view: View, order: Order, fact: RoomEvent) -> TimelineEvent:
 
 
 def event_by_id(view: View, event_id: str) -> TimelineEvent | None:
-    order = view.get(_ORDERS, key((event_id,)))
-    return None if order is None else event_at(view, order)
+    order = view.get(_ORDERS, event_key(event_id))
+    found = None if order is None else event_at(view, order)
+    return found if found is not None and found.event_id == event_id else None
 
 
 def events_in_room(

@@ -177,7 +177,7 @@ class WritableView(View):
 
     Writes are gathered and handed to LMDB together, each table's in the order of keys: before a scan of the
     table, and before the end. A row that is written ten times in a batch, as a room's last event is, is then
-    written once.
+    encoded and written once.
     """
 
     def __init__(
@@ -192,14 +192,7 @@ class WritableView(View):
         self._transaction = transaction
         self._make_room = make_room
         self._rows = self._row_bytes = 0
-        self._written: dict[str, dict[Key, Any]] = {}
-        """All rows that the update wrote, decoded."""
-        self._unflushed: dict[str, dict[Key, bytes]] = {}
-        """Of them, those that LMDB has not been told of yet, encoded."""
-        self._undeleted: dict[str, set[Key]] = {}
-        """Rows that LMDB has not been told to delete yet."""
-        self._cleared: set[str] = set()
-        self._not_remembered: set[tuple[str, Key]] = set()
+        self._written: dict[str, _Written] = {}
         self._appended: dict[Position, Sequence[Fact]] = {}
 
     def append(self, position: Position, facts: Sequence[Fact]) -> None:
@@ -211,43 +204,32 @@ class WritableView(View):
 
     def get(self, table: Table[Value], at: Key) -> Value | None:
         written = self._written.get(table.name)
-        if written is not None and (found := written.get(at)) is not None:
-            return None if found is _GONE else cast(Value, found)
-        return None if table.name in self._cleared else super().get(table, at)
+        if written is not None:
+            found = written.unflushed.get(at)
+            if found is None:
+                found = written.flushed.get(at)
+            if found is not None:
+                return None if found is _GONE else cast(Value, found)
+            if written.is_cleared:
+                return None
+        return super().get(table, at)
 
     def put(self, table: Table[Value], at: Key, value: Value) -> None:
-        name, data = table.name, table.encode(value)
-        written = self._written.get(name)
+        written = self._written.get(table.name)
         if written is None:
-            written = self._begin_to_write(name)
-        written[at] = value
-        self._unflushed[name][at] = data
-        if name in self._undeleted:
-            self._undeleted[name].discard(at)
-        if table.remembered and len(data) > ROW_BYTES_MAX:
-            self._not_remembered.add((name, at))
+            written = self._written[table.name] = _Written(table)
+        written.unflushed[at] = value
 
     def delete(self, table: Table[Value], at: Key) -> bool:
         """Was there a row to delete?"""
-        name = table.name
-        written = self._written.get(name)
-        if written is None:
-            written = self._begin_to_write(name)
-        if at in written:
-            existed = written[at] is not _GONE
-        else:
-            handle = self._handles[name]
-            existed = name not in self._cleared and self._transaction.get(at, db=handle) is not None
-        written[at] = _GONE
-        self._unflushed[name].pop(at, None)
-        self._undeleted.setdefault(name, set()).add(at)
+        written = self._written.setdefault(table.name, _Written(table))
+        existed = self._exists(written, at)
+        written.unflushed[at] = _GONE
         return existed
 
     def clear(self, table: Table[Any]) -> None:
         self._transaction.drop(self._handles[table.name], delete=False)
-        self._begin_to_write(table.name)
-        self._undeleted.pop(table.name, None)
-        self._cleared.add(table.name)
+        self._written[table.name] = _Written(table, is_cleared=True)
 
     def scan(
         self,
@@ -258,13 +240,14 @@ class WritableView(View):
         before: Key | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[Key, Value]]:
-        self._flush_table(table.name)
+        if table.name in self._written:
+            self._flush(self._written[table.name])
         return super().scan(table, prefix, after=after, before=before, reverse=reverse)
 
     def flush(self) -> None:
         """Hand everything to LMDB, which may refuse it: better before than while it is committed."""
-        for name in self._written:
-            self._flush_table(name)
+        for written in self._written.values():
+            self._flush(written)
 
     def commit(self) -> None:
         """Keep what was written, on disk some time later and in memory at once."""
@@ -272,37 +255,66 @@ class WritableView(View):
         self._transaction.commit()
         self._memories.commits += 1
         for name, memory in self._memories.of_table.items():
-            if name in self._cleared:
+            written = self._written.get(name)
+            if written is None:
+                continue
+            if written.is_cleared:
                 memory.rows.clear()
-            for at, value in self._written.get(name, {}).items():
-                if value is _GONE or (name, at) in self._not_remembered:
+            for at, value in written.flushed.items():
+                if value is _GONE or at in written.long:
                     memory.forget(at)
                 else:
                     memory.remember(at, value)
         for position, facts in self._appended.items():
             self._entries.remember(position, facts)
 
-    def _begin_to_write(self, name: str) -> dict[Key, Any]:
-        self._unflushed[name] = {}
-        self._written[name] = {}
-        return self._written[name]
+    def _exists(self, written: "_Written", at: Key) -> bool:
+        for rows in (written.unflushed, written.flushed):
+            if at in rows:
+                return rows[at] is not _GONE
+        handle = self._handles[written.table.name]
+        return not written.is_cleared and self._transaction.get(at, db=handle) is not None
 
-    def _flush_table(self, name: str) -> None:
-        unflushed, undeleted = self._unflushed.get(name), self._undeleted.pop(name, None)
-        handle = self._handles[name]
-        for at in undeleted or ():
-            self._transaction.delete(at, db=handle)
+    def _flush(self, written: "_Written") -> None:
+        unflushed, table = written.unflushed, written.table
         if not unflushed:
             return
-        self._rows += len(unflushed)
-        self._row_bytes += sum(map(len, unflushed.values()))
+        handle, encode = self._handles[table.name], table.encode
+        rows: list[tuple[Key, bytes]] = []
+        for at in sorted(unflushed):
+            value = unflushed[at]
+            if value is _GONE:
+                self._transaction.delete(at, db=handle)
+            else:
+                rows.append((at, encode(value)))
+        written.flushed.update(unflushed)
+        unflushed.clear()
+        if not rows:
+            return
+        if table.remembered:
+            written.long.update(at for at, data in rows if len(data) > ROW_BYTES_MAX)
+        self._rows += len(rows)
+        self._row_bytes += sum([len(data) for _, data in rows])
         self._make_room(self._rows, self._row_bytes)
-        rows = sorted(unflushed.items())
         with self._transaction.cursor(handle) as cursor:
             # Behind all others no place has to be looked for, and pages are filled to the end.
             is_behind = not cursor.last() or bytes(cursor.key()) < rows[0][0]
             cursor.putmulti(rows, append=is_behind)
-        unflushed.clear()
+
+
+class _Written:
+    """What an update wrote to one table: the last value of each row, or that it is gone."""
+
+    __slots__ = ("flushed", "is_cleared", "long", "table", "unflushed")
+
+    def __init__(self, table: Table[Any], *, is_cleared: bool = False) -> None:
+        self.table = table
+        self.is_cleared = is_cleared
+        self.unflushed: dict[Key, Any] = {}
+        """What LMDB has not been told of yet."""
+        self.flushed: dict[Key, Any] = {}
+        self.long: set[Key] = set()
+        """Rows that are too long to be remembered."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
