@@ -9,6 +9,7 @@ an item is, and what committing means, is up to the `commit` it is given.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from eventlog.errors import Closed
@@ -23,7 +24,13 @@ class Overloaded(Exception):
 
 class _Waiting(NamedTuple, Generic[Item, Result]):
     item: Item
-    outcome: asyncio.Future[Result]
+    settle: Callable[[Result | BaseException], None]
+    outcome: asyncio.Future[Result] | None
+    """Of a caller that waits for it, and may give up."""
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.outcome is None or not self.outcome.cancelled()
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -55,16 +62,25 @@ class GroupCommit(Generic[Item, Result]):
 
         Raises `Overloaded` if `waiting_max` items wait already, `Closed` after `close`.
         """
+        outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._take(_Waiting(item, partial(_settle, outcome), outcome))
+        return await outcome
+
+    def hand_in(self, item: Item, settle: Callable[[Result | BaseException], None]) -> None:
+        """The same for who has nothing to wait with: `settle` is called with the result, or what was raised.
+
+        It must not raise. A future and a task that wakes up for it cost 4 µs; this costs none.
+        """
+        self._take(_Waiting(item, settle, None))
+
+    def _take(self, waiting: _Waiting[Item, Result]) -> None:
         if self._closed:
             raise Closed("no more items: closing")
         if len(self._waiting) >= self._waiting_max:
             raise Overloaded(f"{len(self._waiting)} items are waiting already")
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Result] = loop.create_future()
-        self._waiting.append(_Waiting(item, outcome))
+        self._waiting.append(waiting)
         if self._runner is None:
-            self._runner = loop.create_task(self._run())
-        return await outcome
+            self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
         """Take no more items, and return once all that were taken are settled."""
@@ -79,14 +95,14 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._runner = None
             for waiting in self._waiting:  # only if this task was cancelled
-                waiting.outcome.cancel()
+                waiting.settle(asyncio.CancelledError())
             self._waiting.clear()
 
     def _take_batch(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
         while self._waiting and len(batch) < self._batch_max:
             waiting = self._waiting.popleft()
-            if not waiting.outcome.cancelled():
+            if waiting.is_wanted:
                 batch.append(waiting)
         return batch
 
@@ -96,16 +112,22 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._commit([waiting.item for waiting in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"commit gave {len(results)} results for {len(batch)} items")
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             for waiting in batch:
-                waiting.outcome.cancel()
+                waiting.settle(cancelled)
             raise
         except Exception as error:
             results = [error] * len(batch)
         for waiting, result in zip(batch, results, strict=True):
-            if waiting.outcome.cancelled():
-                continue
-            if isinstance(result, BaseException):
-                waiting.outcome.set_exception(result)
-            else:
-                waiting.outcome.set_result(result)
+            waiting.settle(result)
+
+
+def _settle(outcome: asyncio.Future[Result], result: Result | BaseException) -> None:
+    if outcome.cancelled():
+        return
+    if isinstance(result, asyncio.CancelledError):
+        outcome.cancel()
+    elif isinstance(result, BaseException):
+        outcome.set_exception(result)
+    else:
+        outcome.set_result(result)

@@ -104,13 +104,30 @@ class Writer:
             raise _unavailable(self.failure)
         try:
             answer: Answer = await self._gathering.submit((decision, arguments))
-        except Overloaded as error:
-            raise MatrixError(
-                ErrorCode.UNAVAILABLE, "Too many requests are waiting to be written; try again in a moment."
-            ) from error
-        except (Closed, Full, Unknown, Conflict) as error:
+        except _NOT_WRITTEN as error:
             raise _unavailable(error) from error
         return answer
+
+    def hand_in(
+        self,
+        decision: Decision[Arguments, Answer],
+        arguments: Arguments,
+        settle: Callable[[Answer | BaseException], None],
+    ) -> None:
+        """As `decide`, but `settle` is called in the end, with the answer or with what `decide` would raise.
+
+        Raises `MatrixError` 503 if nothing can be taken; then `settle` is not called.
+        """
+        if self.failure is not None:
+            raise _unavailable(self.failure)
+
+        def tell(outcome: Answer | BaseException) -> None:
+            settle(_unavailable(outcome) if isinstance(outcome, _NOT_WRITTEN) else outcome)
+
+        try:
+            self._gathering.hand_in((decision, arguments), tell)
+        except _NOT_WRITTEN as error:
+            raise _unavailable(error) from error
 
     @asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
@@ -195,5 +212,11 @@ class Writer:
             raise Unknown(str(error)) from error
 
 
+_NOT_WRITTEN = (Closed, Conflict, Full, Overloaded, Unknown)
+
+
 def _unavailable(reason: BaseException) -> MatrixError:
+    if isinstance(reason, Overloaded):
+        message = "Too many requests are waiting to be written; try again in a moment."
+        return MatrixError(ErrorCode.UNAVAILABLE, message)
     return MatrixError(ErrorCode.UNAVAILABLE, f"The server cannot store anything at present: {reason}")

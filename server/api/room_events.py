@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from projections import memberships, state
 from projections.facts import end_of
+from projections.sessions import Session
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.appservices import timestamp_of
 from server.http.context import context
-from server.http.identity import authenticate, check_rate
-from server.http.parsing import parse_object, query_choice, query_integer, query_text, read_body
+from server.http.identity import admitted, authenticate
+from server.http.parsing import parse_object, query_choice, query_integer, query_text
+from server.http.proposals import Proposal, Proposing
 from server.http.routing import CLIENT, Rendering, Route, rendering
 from server.http.transactions import transaction_of
 from server.rooms.client_format import ClientFormat
@@ -30,43 +32,35 @@ from server.sync.pagination import LIMIT_DEFAULT, LIMIT_MAX, PageRequest, page
 from server.sync.tokens import parse_token, token_after
 
 
-async def send(request: Request) -> Response:
+def send(request: Request, session: Session, body: bytes) -> Proposal:
     """PUT /rooms/{room_id}/send/{event_type}/{txn_id}, and POST without the transaction id."""
-    session = authenticate(request)
-    check_rate(request, "send", session.user_id)
     path = request.path_params
-    content = parse_object(await read_body(request))
+    content = parse_object(body)
     if rendering(request) is Rendering.V1 and path["event_type"] == "m.room.message":
         _check_message(content)
     transaction = transaction_of(request, session)
     arguments = SendMessage(session, path["room_id"], path["event_type"], content, transaction)
-    decision = dated(send_message, timestamp_of(request))
-    event_id = await context(request).writer.decide(decision, arguments)
-    return answer({"event_id": event_id})
+    return Proposal(dated(send_message, timestamp_of(request)), arguments)
 
 
-async def put_state(request: Request) -> Response:
+def put_state(request: Request, session: Session, body: bytes) -> Proposal:
     """PUT /rooms/{room_id}/state/{event_type}[/[{state_key}]]."""
-    session = authenticate(request)
-    check_rate(request, "state", session.user_id)
     path = request.path_params
-    content = parse_object(await read_body(request))
+    content = parse_object(body)
     arguments = SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content)
-    decision = dated(set_state, timestamp_of(request))
-    event_id = await context(request).writer.decide(decision, arguments)
-    return answer({"event_id": event_id})
+    return Proposal(dated(set_state, timestamp_of(request)), arguments)
 
 
-async def redact_event(request: Request) -> Response:
+def redact_event(request: Request, session: Session, body: bytes) -> Proposal:
     """PUT /rooms/{room_id}/redact/{event_id}/{txn_id}, and POST without the transaction id."""
-    session = authenticate(request)
-    check_rate(request, "send", session.user_id)
     path = request.path_params
-    content = parse_object(await read_body(request) or b"{}")
+    content = parse_object(body or b"{}")
     transaction = transaction_of(request, session)
-    arguments = Redact(session, path["room_id"], path["event_id"], content, transaction)
-    event_id = await context(request).writer.decide(redact, arguments)
-    return answer({"event_id": event_id})
+    return Proposal(redact, Redact(session, path["room_id"], path["event_id"], content, transaction))
+
+
+def _event_id(event_id: str) -> dict[str, str]:
+    return {"event_id": event_id}
 
 
 async def get_state_event(request: Request) -> Response:
@@ -205,15 +199,19 @@ def _profile_in(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_SEND = Proposing(admitted("send"), send, _event_id)
+_PUT_STATE = Proposing(admitted("state"), put_state, _event_id)
+_REDACT = Proposing(admitted("send"), redact_event, _event_id)
+
 _ROOM = "/rooms/{room_id}"
 _STATE = _ROOM + "/state/{event_type}"
 
 routes = (
-    Route("PUT", _ROOM + "/send/{event_type}/{txn_id}", send, CLIENT),
-    Route("POST", _ROOM + "/send/{event_type}", send, CLIENT),
-    Route("PUT", _STATE, put_state, CLIENT),
-    Route("PUT", _STATE + "/", put_state, CLIENT),
-    Route("PUT", _STATE + "/{state_key}", put_state, CLIENT),
+    Route("PUT", _ROOM + "/send/{event_type}/{txn_id}", _SEND, CLIENT),
+    Route("POST", _ROOM + "/send/{event_type}", _SEND, CLIENT),
+    Route("PUT", _STATE, _PUT_STATE, CLIENT),
+    Route("PUT", _STATE + "/", _PUT_STATE, CLIENT),
+    Route("PUT", _STATE + "/{state_key}", _PUT_STATE, CLIENT),
     Route("GET", _STATE, get_state_event, CLIENT),
     Route("GET", _STATE + "/", get_state_event, CLIENT),
     Route("GET", _STATE + "/{state_key}", get_state_event, CLIENT),
@@ -223,6 +221,6 @@ routes = (
     Route("GET", _ROOM + "/event/{event_id}", get_event, CLIENT),
     Route("GET", "/events/{event_id}", get_event, CLIENT),
     Route("GET", _ROOM + "/messages", get_messages, CLIENT),
-    Route("PUT", _ROOM + "/redact/{event_id}/{txn_id}", redact_event, CLIENT),
-    Route("POST", _ROOM + "/redact/{event_id}", redact_event, CLIENT),
+    Route("PUT", _ROOM + "/redact/{event_id}/{txn_id}", _REDACT, CLIENT),
+    Route("POST", _ROOM + "/redact/{event_id}", _REDACT, CLIENT),
 )

@@ -9,7 +9,7 @@ finding the route, parsing and authenticating together; requests and responses a
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import cast
 
@@ -17,10 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from server.errors import MatrixError
 from server.http.answers import WRITE_WHOLE, Answer, WriteWhole
 from server.http.cors import preflight, with_cors_headers
+from server.http.parsing import BODY_BYTES_MAX
+from server.http.proposals import Proposing
 from server.http.refusals import STOPPING, refusal
-from server.http.routing import Route, RouteTable
+from server.http.routing import MatchedRoute, Route, RouteTable, matched_route
 
 
 class Application:
@@ -44,16 +47,36 @@ class Application:
                 return
         await response(scope, receive, with_cors_headers(send))
 
+    def begin(self, scope: Scope, body: bytes, respond: Callable[[Response], None]) -> bool:
+        """Take a request that is here as a whole, if nothing about it has to be waited for but the writer.
+
+        `respond` is called once then. `False`: nothing was done, and it wants to be called as usual.
+        """
+        try:
+            matched = self._matched(scope)
+        except MatrixError:
+            return False  # to be said where all errors are said
+        if not isinstance(matched.endpoint, Proposing) or len(body) > BODY_BYTES_MAX:
+            return False
+        scope["app"] = self
+        matched.endpoint.begin(Request(scope), body, respond)
+        return True
+
     async def _respond(self, request: Request) -> Response:
         scope = request.scope
         if scope["method"] == "OPTIONS":
             return preflight()
         try:
-            matched, scope["path_params"] = self._table.find(scope["method"], scope["raw_path"])
-            scope["matched_route"] = matched
-            return await matched.endpoint(request)
+            return await self._matched(scope).endpoint(request)
         except Exception as error:
             return refusal(request, error)
         except asyncio.CancelledError:
             # The server stops, and has waited long enough: uvicorn would answer with an error of its own.
             return STOPPING
+
+    def _matched(self, scope: Scope) -> MatchedRoute:
+        known = matched_route(scope)
+        if known is None:
+            known, scope["path_params"] = self._table.find(scope["method"], scope["raw_path"])
+            scope["matched_route"] = known
+        return known

@@ -4,6 +4,7 @@ The order of the checks is the one that clients rely on: the token (401), the ra
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -75,6 +76,17 @@ def check_rate(request: Request, name: OfUser, user_id: str) -> None:
     if not parts.rate_limits.is_on or is_exempt(request, user_id):
         return
     parts.rate_limits.check_user(name, user_id, address_of(request), parts.homeserver.now())
+
+
+def admitted(name: OfUser) -> Callable[[Request], Session]:
+    """Who asks, if they do not do this too often."""
+
+    def admit(request: Request) -> Session:
+        session = authenticate(request)
+        check_rate(request, name, session.user_id)
+        return session
+
+    return admit
 
 
 def check_rate_of_address(request: Request, name: Literal["register", "login"]) -> None:

@@ -19,8 +19,9 @@ Where: RFC 9112, sections 2.2, 3, 5 and 9.3.2; RFC 9110, section 7.8.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import httptools
 from starlette.responses import Response
@@ -29,7 +30,7 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.errors import ErrorCode, MatrixError
-from server.http.answers import WRITE_WHOLE, error_answer
+from server.http.answers import WRITE_WHOLE, Answer, error_answer
 from server.http.cors import CORS_HEADERS, with_cors_headers
 from server.http.doorkeeper import Awaited, Doorkeeper, Entrance, Watch
 from server.http.limits import address_key
@@ -72,6 +73,10 @@ async def _refuse_overload(scope: Scope, receive: Receive, send: Send) -> None:
     await OVERLOADED(scope, receive, with_cors_headers(send))
 
 
+Begin: TypeAlias = Callable[[Scope, bytes, Callable[[Response], None]], bool]
+"""See `Application.begin`; other applications have none."""
+
+
 class _OverLimit(Exception):
     """Stops the parser from within one of its callbacks."""
 
@@ -88,6 +93,10 @@ def protocol_within(doorkeeper: Doorkeeper) -> type[asyncio.Protocol]:
 class MatrixProtocol(HttpToolsProtocol):
     """One connection."""
 
+    _defaults: ClassVar[list[tuple[bytes, bytes]]] = []
+    _default_lines: ClassVar[bytes] = b""
+    """The headers that uvicorn has for every answer, and how they are written."""
+
     def __init__(self, doorkeeper: Doorkeeper, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
@@ -102,6 +111,10 @@ class MatrixProtocol(HttpToolsProtocol):
         """Received at once, last."""
         self.body_bytes = 0
         """Received in all bodies."""
+        self._begin: Begin | None = getattr(self.app, "begin", None)
+        self._is_reading = False
+        self._held: RequestResponseCycle | None = None
+        """A request whose head is complete, for as long as its body may be in what was just received."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -149,12 +162,18 @@ class MatrixProtocol(HttpToolsProtocol):
             return
         self.piece_bytes = len(data)
         self.unfinished_bytes += len(data)
+        self._is_reading = True
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
+            self._is_reading, self._held = False, None
             cause = error.__context__
             self._refuse(cause.refusal if isinstance(cause, _OverLimit) else _MALFORMED)
         else:
+            self._is_reading = False
+            if self._held is not None:  # the rest of its body is still to come
+                held, self._held = self._held, None
+                self._start(held, self.app)
             if self.unfinished_bytes > _HEAD_BYTES_USUAL:
                 self._refuse_over_limit()
 
@@ -203,10 +222,12 @@ class MatrixProtocol(HttpToolsProtocol):
             # Goes unsaid, because there are answers to come first.
             raise _OverLimit(_MALFORMED)
         super().on_headers_complete()
-        # Not the case for an offer of another protocol that will be parsed again.
-        cycle = cast(RequestResponseCycle | None, self.cycle)
-        if cycle is not None and cycle.scope is self.scope:
-            cast(Scope, self.scope)[WRITE_WHOLE] = partial(self._write_whole, cycle)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        held, self._held = self._held, None
+        if held is not None and not self._is_begun_at_once(held):
+            self._start(held, self.app)
 
     def on_body(self, body: bytes) -> None:
         self.unfinished_bytes = 0
@@ -232,13 +253,35 @@ class MatrixProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        chosen: Any = _refuse_overload if app is service_unavailable else app
-        super()._start_asgi_task(cycle, chosen)
+        """Called with a head that is complete. If its body came with it, that is known in a moment."""
+        if self._is_reading and app is self.app and cycle.keep_alive and not cycle.waiting_for_100_continue:
+            self._held = cycle
+        else:
+            self._start(cycle, _refuse_overload if app is service_unavailable else app)
+
+    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope[WRITE_WHOLE] = partial(self._write_whole, cycle)  # type: ignore[typeddict-unknown-key]
+        super()._start_asgi_task(cycle, app)
+
+    def _is_begun_at_once(self, cycle: RequestResponseCycle) -> bool:
+        """Did the application take a request that is here as a whole, without a task of its own for it?"""
+        if self._begin is None or self.flow.write_paused:
+            return False
+        return self._begin(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._respond, cycle))
+
+    def _respond(self, cycle: RequestResponseCycle, response: Response) -> None:
+        if type(response) is Answer and self._write_whole(cycle, response.status_code, response.body):
+            return
+
+        async def send(scope: Scope, receive: Receive, send: Send) -> None:
+            await response(scope, receive, with_cors_headers(send))
+
+        self._start(cycle, send)
 
     def _head_bytes(self) -> int:
         return sum(len(name) + len(value) for name, value in self.headers)
 
-    def _write_whole(self, cycle: RequestResponseCycle, status: int, body: bytes) -> bool:
+    def _write_whole(self, cycle: RequestResponseCycle, status: int, body: bytes | memoryview) -> bool:
         """What uvicorn does with an answer's two messages, without looking for what cannot be in it."""
         if cycle.disconnected:
             return True  # nobody is left to answer
@@ -247,8 +290,16 @@ class MatrixProtocol(HttpToolsProtocol):
         if cycle.scope["method"] == "HEAD":
             return False
         cycle.response_started = cycle.response_complete = True
-        defaults = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
-        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (STATUS_LINE[status], defaults, _JSON, len(body))
+        defaults = self.server_state.default_headers
+        if MatrixProtocol._defaults is not defaults:  # uvicorn makes new ones every second, with the date
+            MatrixProtocol._defaults = defaults
+            MatrixProtocol._default_lines = b"".join([b"%b: %b\r\n" % header for header in defaults])
+        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (
+            STATUS_LINE[status],
+            MatrixProtocol._default_lines,
+            _JSON,
+            len(body),
+        )
         self.transport.write(head + body)
         cycle.message_event.set()
         cycle.on_response()

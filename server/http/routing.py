@@ -67,7 +67,7 @@ class Route:
     prefixes: Prefixes = CLIENT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MatchedRoute:
     """A route behind one of its prefixes, as a request finds it."""
 
