@@ -221,7 +221,45 @@ class MatrixProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINE_MAX:
             # Goes unsaid, because there are answers to come first.
             raise _OverLimit(_MALFORMED)
-        super().on_headers_complete()
+        if self._begin is None:
+            super().on_headers_complete()
+        else:
+            self._complete_head()
+
+    def _complete_head(self) -> None:
+        """What uvicorn does, but for undoing the escapes of the path: routes are found by the raw one.
+
+        That took 3 µs for each path with a room's id in it.
+        """
+        parser, scope = self.parser, cast(Scope, self.scope)
+        http_version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if http_version != "1.1":
+            scope["http_version"] = http_version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        scope["path"] = url.path.decode("ascii")
+        present = cast(RequestResponseCycle | None, self.cycle)
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=http_version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if present is None or present.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
