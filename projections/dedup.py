@@ -61,8 +61,7 @@ def event_made_by(view: View, user_id: str, transaction: Transaction) -> str | N
 
 
 def _key(user_id: str, transaction: Transaction) -> Key:
-    device = _key_of_device(user_id, transaction.device_id)
-    return device + key((transaction.request, transaction.id))
+    return _key_of_device(user_id, transaction.device_id) + transaction.key
 
 
 @lru_cache(maxsize=1 << 12)

@@ -101,6 +101,11 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
+def keeps_nothing(event_type: str, version: RoomVersion) -> bool:
+    """Is the content of such an event gone when it is pruned?"""
+    return event_type not in _KEPT_CONTENT[version.redaction_rules]
+
+
 def prune(fields: Mapping[str, Any], version: RoomVersion) -> dict[str, Any]:
     """The event as a redaction leaves it: a new dictionary, which shares its kept values with `fields`."""
     kept_fields = _KEPT_FIELDS[version.redaction_rules]

@@ -20,7 +20,7 @@ from projections.facts import (
     SessionRefreshed,
 )
 from projections.projection import Projection
-from projections.tables import Table, key
+from projections.tables import Table, key, text_key
 from projections.views import View, WritableView
 
 
@@ -146,7 +146,7 @@ PROJECTION = Projection(
 
 def access_token(view: View, digest: str) -> AccessToken | None:
     """What is known of an access token; whether its time is over, the clock of the request says."""
-    return view.get(_ACCESS_TOKENS, key(digest))
+    return view.get(_ACCESS_TOKENS, text_key(digest))
 
 
 def session_of_refresh_token(view: View, digest: str) -> Session | None:

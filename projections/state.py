@@ -11,7 +11,7 @@ from itertools import chain
 from projections import timeline
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
-from projections.tables import Table, key
+from projections.tables import Table, key, text_key
 from projections.timeline import TimelineEvent
 from projections.views import View, WritableView
 
@@ -51,7 +51,7 @@ def version_of(view: View, room_id: str) -> str | None:
 
     An event's id and not its order, which another event gets if this one was never committed.
     """
-    return view.get(_VERSIONS, key(room_id))
+    return view.get(_VERSIONS, text_key(room_id))
 
 
 def state_event(

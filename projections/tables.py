@@ -39,6 +39,12 @@ _digest_of_known = lru_cache(maxsize=1 << 15)(_digest)
 """Rooms, users and event types come again and again; a look-up takes 0.1 µs, a digest 0.9."""
 
 
+def text_key(text: str) -> Key:
+    """What `key` makes of a single text, in a third of the time."""
+    # What is longer than any identifier is not worth remembering, and would fill the memory.
+    return _digest_of_known(text) if len(text) <= IDENTIFIER_BYTES_MAX else _digest(text)
+
+
 def order_key(order: int) -> Key:
     """What `key` makes of a single number, in a sixth of the time."""
     return order.to_bytes(8)
@@ -71,8 +77,7 @@ def key(*parts: str | int | tuple[str, ...]) -> Key:
     encoded = b""
     for part in parts:
         if isinstance(part, str):
-            # What is longer than any identifier is not worth remembering, and would fill the memory.
-            encoded += _digest_of_known(part) if len(part) <= IDENTIFIER_BYTES_MAX else _digest(part)
+            encoded += text_key(part)
         elif isinstance(part, int):
             encoded += part.to_bytes(8)
         else:

@@ -19,7 +19,7 @@ from projections.facts import Order, PayloadErased, RoomEvent, order_of, positio
 from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
-from projections.tables import Key, Table, event_key, key, order_key
+from projections.tables import Key, Table, event_key, key, order_key, text_key
 from projections.views import View, WritableView
 
 
@@ -86,7 +86,7 @@ def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> 
         for index in fact.indexes:
             _erase(view, order_of(fact.position, index))
         return
-    event, event_id, room = fact.event, fact.event_id, key(fact.room_id)
+    event, event_id, room = fact.event, fact.event_id, text_key(fact.room_id)
     view.put(_ORDERS, event_key(event_id), order)
     view.put(_ORDERS_IN_ROOM, room + order_key(order), None)
     view.put(_TIPS, room, Tip(event_id, event.depth, order))
@@ -146,7 +146,7 @@ def version_of(view: View, room_id: str) -> RoomVersion:
 
 
 def tip(view: View, room_id: str) -> Tip | None:
-    return view.get(_TIPS, key(room_id))
+    return view.get(_TIPS, text_key(room_id))
 
 
 def event_at(view: View, order: Order) -> TimelineEvent:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
-from projections.tables import Table, key, order_key
+from projections.tables import Table, key, order_key, text_key
 from projections.views import View, WritableView
 
 TIMESTAMP_MAX = (1 << 63) - 1
@@ -31,7 +31,7 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
     timestamp = fact.event.origin_server_ts
     if not 0 <= timestamp <= TIMESTAMP_MAX:
         timestamp = 0 if timestamp < 0 else TIMESTAMP_MAX
-    view.put(_EVENTS, key(fact.room_id) + order_key(timestamp) + order_key(order), None)
+    view.put(_EVENTS, text_key(fact.room_id) + order_key(timestamp) + order_key(order), None)
 
 
 PROJECTION = Projection(

@@ -15,7 +15,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from eventlog.errors import Closed, Conflict, Full, Unknown
@@ -50,15 +49,17 @@ class Turn:
         self.view = view
 
 
-@dataclass(frozen=True)
 class Decided(Generic[Answer]):
     """The outcome of a decision: what is to be put on record as one entry, and what the caller is told.
 
     No facts: nothing happens, and the answer still waits until everything that the decision saw is durable.
     """
 
-    answer: Answer
-    facts: Sequence[Fact] = field(default=())
+    __slots__ = ("answer", "facts")
+
+    def __init__(self, answer: Answer, facts: Sequence[Fact] = ()) -> None:
+        self.answer = answer
+        self.facts = facts
 
 
 Decision: TypeAlias = Callable[[Turn, Arguments], Decided[Answer]]

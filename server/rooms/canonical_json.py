@@ -36,19 +36,20 @@ def check(value: Any) -> None:
     Goes through the value layer by layer rather than by recursion, so that its depth costs no stack.
     Runs on every send: 0.4 µs for the content of a text message.
     """
-    layer: list[Any] = [(value,)]
+    layer: list[Any] = []
+    _check_items((value,), layer)
     for _ in range(NESTING_MAX + 1):
+        if not layer:
+            return
         deeper: list[Any] = []
         for container in layer:
             if type(container) is dict:
-                for key in container:
-                    if not key.isascii():
+                if not "".join(container).isascii():
+                    for key in container:
                         _check_text(key)
                 _check_items(container.values(), deeper)
             else:
                 _check_items(container, deeper)
-        if not deeper:
-            return
         layer = deeper
     raise MatrixError(ErrorCode.BAD_JSON, f"The JSON is nested deeper than {NESTING_MAX} levels.")
 

@@ -9,9 +9,13 @@ nothing to resolve.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from projections import state, timeline
+from projections.computed import computed
 from projections.events import Event
 from projections.facts import RoomEvent, Transaction
+from projections.pruning import keeps_nothing
 from projections.room_versions import RoomVersion
 from projections.row_memory import RowMemory
 from projections.timeline import Tip
@@ -19,12 +23,12 @@ from projections.views import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms import canonical_json
 from server.rooms.auth_rules import StateKey, auth_event_keys, authorise, looks_at_content
-from server.rooms.event_format import Sealed, seal_event
+from server.rooms.event_format import MessageForm, Sealed, seal_event
 from server.rooms.power_levels import PowerLevels
 from server.writer import Turn
 
-_AUTHORISED: Final = RowMemory(16_384)
-"""The auth events of messages, by the room's state, the sender and the type, for those that were allowed.
+_FORMS: Final = RowMemory(16_384)
+"""The forms of messages, by the room's state, the sender and the type, for those that were allowed.
 
 Whether a message is allowed depends on these alone. Looking at the state and asking the rules anew took 11
 of the 40 µs that the decision to send took.
@@ -65,15 +69,25 @@ class RoomState:
 class RoomDraft:
     """A room and the events that a decision is about to add to it."""
 
-    def __init__(self, turn: Turn, room_id: str, version: RoomVersion, tip: Tip | None) -> None:
-        """`room_id` is empty for a new room whose id will be the hash of its create event."""
+    def __init__(self, turn: Turn, room_id: str, version: RoomVersion | None, tip: Tip | None) -> None:
+        """`room_id` is empty for a new room whose id will be the hash of its create event.
+
+        `version` is `None` for a room that exists: it is found when it is asked for.
+        """
         self.turn = turn
         self.room_id = room_id
-        self.version = version
-        self.state = RoomState(turn.view, room_id, version)
         self.facts: list[RoomEvent] = []
-        self._last_event_ids = [] if tip is None else [tip.event_id]
+        self._version = version
+        self._last_event_ids = () if tip is None else (tip.event_id,)
         self._depth = 0 if tip is None else tip.depth
+
+    @computed
+    def version(self) -> RoomVersion:
+        return self._version or timeline.version_of(self.turn.view, self.room_id)
+
+    @computed
+    def state(self) -> RoomState:
+        return RoomState(self.turn.view, self.room_id, self.version)
 
     def add(
         self,
@@ -95,32 +109,65 @@ class RoomDraft:
         if event_type == "m.room.redaction" and state_key is not None:
             # Who may redact what is asked of messages only; as state it would redact past that.
             raise MatrixError(ErrorCode.INVALID_PARAM, "A redaction is sent; it cannot be set as state.")
-        asked = self._authorisation(event_type, sender, state_key)
-        auth_events: list[str] | None = _AUTHORISED.rows.get(asked)
-        is_authorised = auth_events is not None
-        if auth_events is None:
-            keys = auth_event_keys(event_type, sender, state_key, content, self.version)
-            auth_events = [found.event_id for at in keys if (found := self.state.standing(at)) is not None]
-        sealed = self._seal(self._fields(event_type, sender, content, state_key, redacts, auth_events))
-        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
-        if not is_authorised:
-            authorise(fact.event, self.state, self.version)
-            if asked is not None:
-                _AUTHORISED.remember(asked, auth_events)
-        self.state.lay_over(fact)
+        asked = None if redacts is not None else self._asked(event_type, sender, state_key)
+        form: MessageForm | None = None if asked is None else _FORMS.rows.get(asked)
+        if form is not None:
+            fact = self._message(form, content, transaction)
+        else:
+            fact = self._event(event_type, sender, content, state_key, redacts, transaction)
+            if asked is not None and keeps_nothing(event_type, self.version):
+                made = fact.event
+                _FORMS.remember(asked, MessageForm(event_type, sender, made.room_id, made.auth_events))
         self.facts.append(fact)
         self.room_id = fact.room_id
-        self._last_event_ids = [fact.event_id]
+        self._last_event_ids = (fact.event_id,)
         self._depth += 1
         return fact
 
-    def _authorisation(
+    def _asked(
         self, event_type: str, sender: str, state_key: str | None
     ) -> tuple[str | None, str, str] | None:
-        """Under what `_AUTHORISED` may know the answer; `None` if it depends on anything else."""
+        """Under what `_FORMS` may know a form; `None` if it depends on anything else."""
         if state_key is not None or self.facts or looks_at_content(event_type):
             return None
         return state.version_of(self.turn.view, self.room_id), sender, event_type
+
+    def _message(
+        self, form: MessageForm, content: Mapping[str, Any], transaction: Transaction | None
+    ) -> RoomEvent:
+        encoded, depth, now = canonical_json.encode(content), self._depth + 1, self.turn.now
+        sealed = form.seal(encoded, depth, now, self._last_event_ids)
+        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
+        # What decoding the stored event would make of it.
+        fact.__dict__["event"] = Event(
+            form.event_type,
+            form.sender,
+            now,
+            msgspec.Raw(encoded),
+            form.room_id,
+            None,
+            depth,
+            form.auth_events,
+            self._last_event_ids,
+        )
+        return fact
+
+    def _event(
+        self,
+        event_type: str,
+        sender: str,
+        content: Mapping[str, Any],
+        state_key: str | None,
+        redacts: str | None,
+        transaction: Transaction | None,
+    ) -> RoomEvent:
+        keys = auth_event_keys(event_type, sender, state_key, content, self.version)
+        auth_events = [found.event_id for at in keys if (found := self.state.standing(at)) is not None]
+        sealed = self._seal(self._fields(event_type, sender, content, state_key, redacts, auth_events))
+        fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
+        authorise(fact.event, self.state, self.version)
+        self.state.lay_over(fact)
+        return fact
 
     def _fields(
         self,
@@ -178,4 +225,4 @@ def draft_of(turn: Turn, room_id: str, *, if_unknown: str = "You are not in this
     tip = timeline.tip(turn.view, room_id)
     if tip is None:
         raise MatrixError(ErrorCode.FORBIDDEN, if_unknown)
-    return RoomDraft(turn, room_id, timeline.version_of(turn.view, room_id), tip)
+    return RoomDraft(turn, room_id, None, tip)

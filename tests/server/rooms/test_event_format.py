@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.pruning import prune_stored
+from projections.pruning import keeps_nothing, prune_stored
 from projections.room_versions import SUPPORTED, RoomVersion
 from server.errors import ErrorCode, MatrixError
-from server.rooms.event_format import EVENT_BYTES_MAX, seal_event
+from server.rooms.canonical_json import encode
+from server.rooms.event_format import EVENT_BYTES_MAX, MessageForm, Sealed, seal_event
 
 V11 = SUPPORTED["11"]
 
@@ -163,6 +164,43 @@ def test_ids_part_where_a_redaction_keeps_more(event_type: str, kept: str, first
     parting = names.index(first)
     assert ids == [ids[0]] * parting + [ids[-1]] * (len(names) - parting)
     assert ids[0] != ids[-1]
+
+
+identifiers = st.text(min_size=1, max_size=30)
+
+
+@given(
+    content=contents,
+    version=versions,
+    event_type=identifiers.filter(lambda text: all(keeps_nothing(text, one) for one in SUPPORTED.values())),
+    sender=identifiers,
+    previous=st.lists(identifiers, max_size=2),
+    depth=st.integers(0, 2**53 - 1),
+)
+def test_a_message_by_its_form_is_the_same_event(
+    content: dict[str, Any],
+    version: RoomVersion,
+    event_type: str,
+    sender: str,
+    previous: list[str],
+    depth: int,
+) -> None:
+    unsealed = draft(event_type, content, sender=sender, prev_events=previous, depth=depth)
+    form = MessageForm(event_type, sender, unsealed["room_id"], unsealed["auth_events"])
+    sealed = form.seal(encode(content), depth, unsealed["origin_server_ts"], previous)
+    assert sealed == seal_event(unsealed, version)
+
+
+def test_a_message_by_its_form_has_the_same_bound() -> None:
+    def seal(unsealed: dict[str, Any]) -> Sealed:
+        form = MessageForm(*(unsealed[name] for name in ("type", "sender", "room_id", "auth_events")))
+        when = unsealed["depth"], unsealed["origin_server_ts"], unsealed["prev_events"]
+        return form.seal(encode(unsealed["content"]), *when)
+
+    assert len(seal(draft_of_size(EVENT_BYTES_MAX)).stored) == EVENT_BYTES_MAX
+    with pytest.raises(MatrixError) as refusal:
+        seal(draft_of_size(EVENT_BYTES_MAX + 1))
+    assert refusal.value.kind is ErrorCode.TOO_LARGE
 
 
 def test_ids_are_the_same_for_ever() -> None:
