@@ -13,6 +13,7 @@ answered 503, and the restart finds out by reading.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -86,11 +87,24 @@ class Writer:
         self.failure: BaseException | None = None
         """Why this process no longer writes; `None` while it does."""
         self.failed = asyncio.Event()
+        # Plain numbers, for whoever looks at the metrics; but for refusals, counted once for a batch.
+        self.head_at_start = head
+        self.batches = 0
+        """Appended since then."""
+        self.append_seconds = 0.0
+        """Spent in waiting for those appends, those that failed included."""
+        self.refused = 0
+        """Decisions that were told to come back later."""
 
     @property
     def head(self) -> Position:
         """The last entry that is durable and visible in the views; listeners hear of it a moment later."""
         return self._head
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait for a batch."""
+        return self._gathering.waiting
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -105,6 +119,7 @@ class Writer:
         try:
             answer: Answer = await self._gathering.submit((decision, arguments))
         except Overloaded as error:
+            self.refused += 1
             raise MatrixError(
                 ErrorCode.UNAVAILABLE, "Too many requests are waiting to be written; try again in a moment."
             ) from error
@@ -180,7 +195,7 @@ class Writer:
         """Log first, then views. After any failure but that of a full log nothing more is written here."""
         try:
             if payloads:
-                await self._homeserver.log.append(payloads, after=self._head)
+                await self._append(payloads)
             update.commit(checkpoints_at(self._head + len(payloads)))
         except Full:
             update.abort()
@@ -191,6 +206,14 @@ class Writer:
             self.failure = error
             self.failed.set()
             raise Unknown(str(error)) from error
+
+    async def _append(self, payloads: Sequence[bytes]) -> None:
+        began = time.perf_counter()
+        try:
+            await self._homeserver.log.append(payloads, after=self._head)
+        finally:
+            self.append_seconds += time.perf_counter() - began
+        self.batches += 1
 
 
 def _unavailable(reason: BaseException) -> MatrixError:

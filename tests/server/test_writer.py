@@ -347,8 +347,10 @@ async def test_too_many_who_wait_are_told_to_come_back(tmp_path: Path) -> None:
         await wait_all_tasks_blocked()
         waiting = [asyncio.create_task(parts.writer.decide(look_up, "#a")) for _ in range(WAITING_MAX)]
         await asyncio.sleep(0)
+        assert (parts.writer.waiting, parts.writer.refused) == (WAITING_MAX, 0)
         [answer] = await decide_at_once(parts, (set_alias, "#b"))
         assert unavailable(answer)
+        assert (parts.writer.waiting, parts.writer.refused) == (WAITING_MAX, 1)
         log.gate.set()
         await asyncio.gather(first, held, *waiting)
         assert parts.writer.failure is None
