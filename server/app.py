@@ -2,8 +2,8 @@
 
 Starting: own the log, open the views, fold what they have not seen, put the first fact on record, then
 listen. Stopping: stop listening, answer who waits, finish what is being written, close the views and the
-log. If the log fails while serving, the process answers what is under way and ends with status 3; the
-next start finds out by reading what is on disk.
+log. If the log fails while serving, nothing is read or written any more, and the process ends with status 3,
+the cause on the last line of what it says; the next start finds out by reading what is on disk.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ from server.users.account import give_up_and_erase
 from server.users.erasing import Eraser, erasing
 from server.users.passwords import hash_password
 from server.users.registration import Register, register, register_unless_known
-from server.writer import Decided, Turn, Writer
+from server.writer import Decided, Turn, Writer, storage_failed
 
 ROUTES = (
     *discovery.routes,
@@ -164,19 +164,20 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         limits = RateLimits(msgspec.structs.replace(config.rate_limit, is_on=config.rate_limits == "on"))
         queries = Queries(connections)
         context = Context(config, parts.homeserver, parts.writer, audience, limits, queries=queries)
-        doorkeeper = Doorkeeper(bounds_here())
-        server = _Server(
-            uvicorn_config(Application(ROUTES, {"context": context}), doorkeeper), audience, announce
-        )
+        application, doorkeeper = Application(ROUTES, {"context": context}), Doorkeeper(bounds_here())
+        server = _Server(uvicorn_config(application, doorkeeper), audience, announce)
         metrics = Metrics(
             config, parts.homeserver, parts.writer, audience, doorkeeper, patrol, server.server_state
         )
-        watching = asyncio.create_task(server.stop_when(parts.writer.failed))
+        watching = asyncio.create_task(_stop_when_storage_fails(parts.writer, application, server))
         settle_memory()
         async with _served_aside(MetricsPage(metrics.text), aside) as server.metrics_address:
             await server.serve([listening])
         watching.cancel()
-    return 0 if parts.writer.failure is None else EXIT_LOG_FAILED
+    if parts.writer.failure is None:
+        return 0
+    _log.critical("ended, because the log cannot be written: %s", parts.writer.failure)
+    return EXIT_LOG_FAILED
 
 
 async def add_user(config: Config, localpart: str, password: str) -> str:
@@ -243,9 +244,12 @@ class _Server(uvicorn.Server):
             for number in (2, 15):
                 loop.remove_signal_handler(number)
 
-    async def stop_when(self, failed: asyncio.Event) -> None:
-        await failed.wait()
-        self.should_exit = True
+
+async def _stop_when_storage_fails(writer: Writer, application: Application, server: _Server) -> None:
+    """What cannot be written may not be readable either, so that nothing is answered from it."""
+    await writer.failed.wait()
+    application.refuse_all(storage_failed())
+    server.should_exit = True
 
 
 class _Aside(uvicorn.Server):

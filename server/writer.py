@@ -8,7 +8,8 @@ answers. Whatever gathered meanwhile is the next batch.
 
 If the append fails, the transaction of the views is aborted and nobody was told anything. If it cannot
 be known whether the batch is on disk, this process never writes again: `failure` is set, every write is
-answered 503, and the restart finds out by reading.
+answered 503, and the restart finds out by reading. Why it failed, and where, is for the operator alone, in
+the server's own log: clients need not know what the machine looks like inside.
 """
 
 import asyncio
@@ -37,6 +38,9 @@ BATCH_MAX = 1024
 """Decisions that share a flush; bounds how long the event loop decides without a pause."""
 WAITING_MAX = 16_384
 """Decisions that may wait for their turn; beyond it a request is told to come back later."""
+
+NO_ROOM = "There is no room left to store anything; try again later."
+STORAGE_FAILED = "The storage has failed. Nothing more is stored until the server was restarted."
 
 _log = logging.getLogger("roomlog.writer")
 
@@ -87,6 +91,7 @@ class Writer:
         self.failure: BaseException | None = None
         """Why this process no longer writes; `None` while it does."""
         self.failed = asyncio.Event()
+        self._is_full = False
         # Plain numbers, for whoever looks at the metrics; but for refusals, counted once for a batch.
         self.head_at_start = head
         self.batches = 0
@@ -115,7 +120,7 @@ class Writer:
         Raises the decision's own `MatrixError`, or `MatrixError` 503 if it could not be put on record.
         """
         if self.failure is not None:
-            raise _unavailable(self.failure)
+            raise storage_failed()
         try:
             answer: Answer = await self._gathering.submit((decision, arguments))
         except Overloaded as error:
@@ -123,8 +128,13 @@ class Writer:
             raise MatrixError(
                 ErrorCode.UNAVAILABLE, "Too many requests are waiting to be written; try again in a moment."
             ) from error
-        except (Closed, Full, Unknown, Conflict) as error:
-            raise _unavailable(error) from error
+        except Full as error:
+            self._complain_of_a_full_disk(error)
+            raise MatrixError(ErrorCode.UNAVAILABLE, NO_ROOM) from error
+        except (Closed, Unknown, Conflict) as error:
+            if self.failure is not None:
+                raise storage_failed() from error
+            raise MatrixError(ErrorCode.UNAVAILABLE, "The server is stopping.") from error
         return answer
 
     @asynccontextmanager
@@ -214,7 +224,17 @@ class Writer:
         finally:
             self.append_seconds += time.perf_counter() - began
         self.batches += 1
+        if self._is_full:
+            self._is_full = False
+            _log.warning("there is room on the disk again")
+
+    def _complain_of_a_full_disk(self, error: Full) -> None:
+        """Once, and not again before there was room."""
+        if not self._is_full:
+            self._is_full = True
+            _log.error("nothing can be stored: %s. Requests are answered 503 until there is room", error)
 
 
-def _unavailable(reason: BaseException) -> MatrixError:
-    return MatrixError(ErrorCode.UNAVAILABLE, f"The server cannot store anything at present: {reason}")
+def storage_failed() -> MatrixError:
+    """What everybody is told once the log cannot be written any more."""
+    return MatrixError(ErrorCode.UNAVAILABLE, STORAGE_FAILED)

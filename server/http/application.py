@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from server.http.answers import WRITE_WHOLE, Answer, WriteWhole
+from server.errors import MatrixError
+from server.http.answers import WRITE_WHOLE, Answer, WriteWhole, error_answer
 from server.http.cors import preflight, with_cors_headers
 from server.http.refusals import STOPPING, refusal
 from server.http.routing import Route, RouteTable
@@ -32,6 +33,15 @@ class Application:
     def __init__(self, routes: Iterable[Route], state: Mapping[str, object]) -> None:
         self._table = RouteTable(routes)
         self.state = SimpleNamespace(**state)
+
+    def refuse_all(self, error: MatrixError) -> None:
+        """From now on every request is answered with this error, whatever it asks for."""
+        answers = error_answer(error)
+
+        async def respond(request: Request) -> Response:
+            return preflight() if request.method == "OPTIONS" else answers
+
+        self._respond = respond  # type: ignore[method-assign]  # so that nobody looks at a flag until then
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
