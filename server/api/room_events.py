@@ -51,6 +51,8 @@ async def put_state(request: Request) -> Response:
     check_rate(request, "state", session.user_id)
     path = request.path_params
     content = parse_object(await read_body(request))
+    if path["event_type"] == "m.room.member" and content.get("membership") == "invite":
+        check_rate(request, "invite", session.user_id)
     arguments = SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content)
     decision = dated(set_state, timestamp_of(request))
     event_id = await context(request).writer.decide(decision, arguments)
