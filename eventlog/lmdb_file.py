@@ -27,6 +27,10 @@ DATA_FILE = "data.mdb"
 DAMAGE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 """What LMDB raises when it notices that a page cannot be right. Often it does not notice."""
 
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+"""Private messages are in it."""
+
 READERS_MAX = 64
 """One for the log's own thread, one for each command that looks on. A slot costs 64 bytes, and each
 commit looks at all that are taken."""
@@ -46,7 +50,7 @@ def create_log(path: Path, identity: str | None = None) -> None:
     """
     fresh = path / "new"
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    fresh.mkdir(mode=DIRECTORY_MODE)
     environment = _open(fresh, create=True)
     with environment.begin(write=True) as transaction:
         environment.open_db(b"entries", transaction)
@@ -60,9 +64,13 @@ def create_log(path: Path, identity: str | None = None) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """With the directories above it, if they are missing, and all of their names durable."""
+    """With the directories above it, if they are missing, and all of their names durable.
+
+    What is made here is closed to others, as are the files in it; what is there already stays as it is.
+    """
     missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    for directory in reversed(missing):
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     for directory in missing:
         flush_directory(directory.parent)
 
@@ -274,7 +282,7 @@ def _open(
         map_size=map_bytes,  # 0: what the file was last mapped with; LMDB's own default is 10 MiB
         readonly=read_only,
         create=create,
-        mode=0o600,  # private messages are in it
+        mode=FILE_MODE,
         lock=True,  # for readers too: a writer must not reuse the pages that they look at
         sync=not unsafe_no_flush,
         metasync=not unsafe_no_flush,

@@ -451,7 +451,7 @@ class Views:
     def _discard_what_a_crash_left(self) -> None:
         if self._is_left_by_a_crash():
             shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the log's own
         self._note.write_text(_boot_id())
         _flush(self._note)
         _flush(self.path)
