@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.errors import MatrixError
 from server.http.answers import WRITE_WHOLE, Answer, WriteWhole, error_answer
-from server.http.cors import preflight, with_cors_headers
+from server.http.cors import preflight, with_browser_headers
 from server.http.refusals import STOPPING, refusal
 from server.http.routing import Route, RouteTable
 
@@ -52,7 +52,7 @@ class Application:
             write = cast(WriteWhole | None, scope.get(WRITE_WHOLE))
             if write is not None and write(response.status_code, response.body):
                 return
-        await response(scope, receive, with_cors_headers(send))
+        await response(scope, receive, with_browser_headers(send))
 
     async def _respond(self, request: Request) -> Response:
         scope = request.scope

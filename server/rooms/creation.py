@@ -59,7 +59,8 @@ class RoomRequest(msgspec.Struct, frozen=True):
     def invites(self) -> int:
         """How many people are invited, by whichever field."""
         members = [stated.content for stated in self.initial_state if stated.type == "m.room.member"]
-        return len(self.invite) + sum(content.get("membership") == "invite" for content in members)
+        invited = [content for content in members if content.get("membership") == "invite"]
+        return len(self.invite) + len(invited)
 
 
 class CreateRoom(msgspec.Struct, frozen=True):
