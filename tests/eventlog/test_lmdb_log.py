@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import lmdb
@@ -17,7 +17,7 @@ import pytest
 from bench.torture.log_writer import LogWriter, payload_at
 from eventlog import lmdb_file
 from eventlog.errors import Closed, Damaged, Full, Locked, LogError, Unknown
-from eventlog.lmdb_file import DATA_FILE, LmdbTables, create_log
+from eventlog.lmdb_file import DATA_FILE, READERS_MAX, LmdbTables, create_log
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
@@ -144,6 +144,14 @@ async def test_looking_on_within_one_process_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path):
         with pytest.raises(LogError, match="already open in this process"):
             await open_and_close(tmp_path, read_only=True)
+
+
+def test_many_can_look_on_and_their_number_was_chosen(tmp_path: Path) -> None:
+    create_log(tmp_path)
+    with closing(LmdbTables(tmp_path, read_only=False)):
+        code = "import lmdb, sys; print(lmdb.open(sys.argv[1], readonly=True).info()['max_readers'])"
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) == READERS_MAX
 
 
 def test_growing_frees_the_places_of_killed_readers(tmp_path: Path) -> None:

@@ -246,6 +246,10 @@ def test_a_retention_is_a_length_of_time(text: str, milliseconds: int) -> None:
     assert load({}, {"ROOMLOG_REDACTION_RETENTION": text}).redaction_retention == milliseconds
 
 
+def test_what_was_redacted_is_kept_for_seven_days_unless_set() -> None:
+    assert load({}, {}).redaction_retention == 7 * 24 * 60 * 60 * 1000
+
+
 @pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1w", "1.5h", "9999999d", "7 d"])
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     [fault] = faults_of({"redaction_retention": text}, {})
