@@ -1,8 +1,11 @@
 """What an operator can count on: numbers about this process, in the text that Prometheus reads.
 
 Nothing is counted for their sake but by plain integers where the work is done; they are read, and put into
-words, when somebody asks. What belongs to the event loop is read on it, in some microseconds; the disk is
-asked, and the text made, on a thread. No user, no room and no token appears in any of them.
+words, when somebody asks. What belongs to the event loop is read on it; the disk is asked, and the text made,
+on a thread. No user, no room and no token appears in any of them.
+
+Measured (2 busy cores): to be asked takes 0.1 ms of the event loop, and 0.7 ms on the whole; to be able to
+answer costs 0.5 µs for each batch, and a send nothing.
 
 Where: https://prometheus.io/docs/practices/naming/
 """
