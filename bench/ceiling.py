@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.app import settle_memory, uvicorn_config
+from server.http.doorkeeper import Doorkeeper, bounds_here
 
 _ANSWER = b'{"event_id":"$' + b"c" * 43 + b'"}'
 """As long as that of a send."""
@@ -33,7 +34,7 @@ async def serve() -> None:
     sys.stdout.write(f"http://{host}:{port}\n")
     sys.stdout.flush()
     settle_memory()
-    await uvicorn.Server(uvicorn_config(app)).serve([listening])
+    await uvicorn.Server(uvicorn_config(app, Doorkeeper(bounds_here()))).serve([listening])
 
 
 if __name__ == "__main__":

@@ -54,6 +54,11 @@ class GroupCommit(Generic[Item, Result]):
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for a batch; those of the batch under way are none of them."""
+        return len(self._waiting)
+
     async def submit(self, item: Item) -> Result:
         """Return what `commit` answered for this item.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import RLock
 
 import lmdb
-from lmdb.verify import VerifyError, verify
+from lmdb.verify import VerifyError, _Verifier
 
 from eventlog.errors import Damaged, Full, LogError
 from eventlog.lmdb_meta import read_meta
@@ -33,6 +33,10 @@ _DICTIONARIES = (b"dictionary", b"dictionary copy")
 DATA_FILE = "data.mdb"
 DAMAGE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 """What LMDB raises when it notices that a page cannot be right. Often it does not notice."""
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+"""Private messages are in it."""
 
 READERS_MAX = 64
 """One for the log's own thread, one for each command that looks on. A slot costs 64 bytes, and each
@@ -57,7 +61,7 @@ def create_log(path: Path, identity: str | None = None, dictionary: bytes = b"")
     """
     fresh = path / "new"
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    fresh.mkdir(mode=DIRECTORY_MODE)
     environment = _open(fresh, create=True)
     with environment.begin(write=True) as transaction:
         environment.open_db(b"entries", transaction)
@@ -73,9 +77,13 @@ def create_log(path: Path, identity: str | None = None, dictionary: bytes = b"")
 
 
 def make_directory(path: Path) -> None:
-    """With the directories above it, if they are missing, and all of their names durable."""
+    """With the directories above it, if they are missing, and all of their names durable.
+
+    What is made here is closed to others, as are the files in it; what is there already stays as it is.
+    """
     missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    for directory in reversed(missing):
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     for directory in missing:
         flush_directory(directory.parent)
 
@@ -115,10 +123,18 @@ def refuse_if_short(path: Path) -> None:
 
 def page_problems(file: Path) -> list[str]:
     """What is wrong with how the pages hang together, found with plain reads. Nobody may be writing."""
-    try:
-        problems: list[str] = verify(file, subdir=False)  # type: ignore[no-untyped-call]
-    except VerifyError as error:
-        return [str(error)]
+    length = file.stat().st_size
+    with file.open("rb") as opened:
+        # What stands behind the library's `verify`, because that does not tell which pages are in use, and of
+        # a long value looks for the first page alone: to read the others would end the process.
+        verifier = _Verifier(opened, length)  # type: ignore[no-untyped-call]
+        try:
+            problems: list[str] = verifier.verify()  # type: ignore[no-untyped-call]
+        except VerifyError as error:
+            return [str(error)]
+    missing = verifier.live.find(1, length // verifier.psize)
+    if missing >= 0:
+        problems.append(f"page {missing} is in use and lies past the end of the file")
     return problems
 
 
@@ -322,7 +338,7 @@ def _open(
         map_size=map_bytes,  # 0: what the file was last mapped with; LMDB's own default is 10 MiB
         readonly=read_only,
         create=create,
-        mode=0o600,  # private messages are in it
+        mode=FILE_MODE,
         lock=True,  # for readers too: a writer must not reuse the pages that they look at
         sync=not unsafe_no_flush,
         metasync=not unsafe_no_flush,

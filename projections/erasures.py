@@ -68,6 +68,14 @@ def pending(view: View) -> Iterator[Pending]:
         yield ordered
 
 
+def count_pending(view: View) -> int:
+    return view.count(_PENDING)
+
+
+def count_unerased_users(view: View) -> int:
+    return view.count(_UNERASED_USERS)
+
+
 def newest_order(view: View) -> Order:
     """Of those that are pending; 0 if none is."""
     found = view.last(_PENDING, b"")

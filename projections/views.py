@@ -111,6 +111,10 @@ class View:
                     return
                 yield at, table.decode(data)
 
+    def count(self, table: Table[Any]) -> int:
+        """How many rows a table has; costs the same for any number of them."""
+        return self._transaction.stat(self._handles[table.name])["entries"]
+
     def last(
         self, table: Table[Value], prefix: Key, *, before: Key | None = None
     ) -> tuple[Key, Value] | None:
@@ -243,6 +247,11 @@ class WritableView(View):
         if table.name in self._written:
             self._flush(self._written[table.name])
         return super().scan(table, prefix, after=after, before=before, reverse=reverse)
+
+    def count(self, table: Table[Any]) -> int:
+        if table.name in self._written:
+            self._flush(self._written[table.name])
+        return super().count(table)
 
     def flush(self) -> None:
         """Hand everything to LMDB, which may refuse it: better before than while it is committed."""
@@ -494,7 +503,7 @@ class Views:
     def _discard_what_a_crash_left(self) -> None:
         if self._is_left_by_a_crash():
             shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the log's own
         self._note.write_text(_boot_id())
         _flush(self._note)
         _flush(self.path)

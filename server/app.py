@@ -2,8 +2,8 @@
 
 Starting: own the log, open the views, fold what they have not seen, put the first fact on record, then
 listen. Stopping: stop listening, answer who waits, finish what is being written, close the views and the
-log. If the log fails while serving, the process answers what is under way and ends with status 3; the
-next start finds out by reading what is on disk.
+log. If the log fails while serving, nothing is read or written any more, and the process ends with status 3,
+the cause on the last line of what it says; the next start finds out by reading what is on disk.
 """
 
 import asyncio
@@ -55,14 +55,16 @@ from server.http.application import Application
 from server.http.context import Context
 from server.http.doorkeeper import Doorkeeper, bounds_here
 from server.http.limits import RateLimits
+from server.http.metrics_page import METRICS_BOUNDS, MetricsPage
 from server.http.protocol import protocol_within
+from server.metrics import Metrics
 from server.patrol import patrolling
 from server.sync.audience import Audience
 from server.users.account import give_up_and_erase
 from server.users.erasing import Eraser, erasing
 from server.users.passwords import hash_password
 from server.users.registration import Register, register, register_unless_known
-from server.writer import Decided, Turn, Writer
+from server.writer import Decided, Turn, Writer, storage_failed
 
 ROUTES = (
     *discovery.routes,
@@ -97,6 +99,14 @@ _log = logging.getLogger("roomlog")
 
 class WrongServerName(Exception):
     """The log was begun under another name, and all its identifiers carry that one."""
+
+
+class CannotListen(Exception):
+    """An address that was asked for cannot be had. `prefix` is what the names of its options begin with."""
+
+    def __init__(self, prefix: str, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {error.strerror}")
+        self.prefix = prefix
 
 
 @dataclass(frozen=True)
@@ -136,14 +146,18 @@ async def running(config: Config, progress: Progress = lambda position, head: No
 async def serve(config: Config, progress: Progress, announce: Callable[[str], None]) -> int:
     """Serve until a signal says to stop. `announce` gets the address once it answers.
 
-    Returns the exit status.
+    Returns the exit status. Raises `CannotListen`.
     """
-    listening = _listen(config)
+    aside = None
+    if config.metrics_port is not None:
+        aside = _listen("metrics-", config.metrics_host, config.metrics_port)
+        aside.listen()  # already now, or the clients' port could be the same one
+    listening = _listen("", config.host, config.port)
     async with (
         running(config, progress) as parts,
         connections_to(config.appservices) as connections,
         delivering(connections, parts.homeserver, parts.writer),
-        patrolling(log_path(config.data)),
+        patrolling(log_path(config.data)) as patrol,
         erasing(parts.homeserver, parts.writer, config.redaction_retention),
     ):
         audience = Audience(parts.homeserver.views, parts.writer.head)
@@ -151,12 +165,20 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         limits = RateLimits(msgspec.structs.replace(config.rate_limit, is_on=config.rate_limits == "on"))
         queries = Queries(connections)
         context = Context(config, parts.homeserver, parts.writer, audience, limits, queries=queries)
-        server = _Server(uvicorn_config(Application(ROUTES, {"context": context})), audience, announce)
-        watching = asyncio.create_task(server.stop_when(parts.writer.failed))
+        application, doorkeeper = Application(ROUTES, {"context": context}), Doorkeeper(bounds_here())
+        server = _Server(uvicorn_config(application, doorkeeper), audience, announce)
+        metrics = Metrics(
+            config, parts.homeserver, parts.writer, audience, doorkeeper, patrol, server.server_state
+        )
+        watching = asyncio.create_task(_stop_when_storage_fails(parts.writer, application, server))
         settle_memory()
-        await server.serve([listening])
+        async with _served_aside(MetricsPage(metrics.text), aside) as server.metrics_address:
+            await server.serve([listening])
         watching.cancel()
-    return 0 if parts.writer.failure is None else EXIT_LOG_FAILED
+    if parts.writer.failure is None:
+        return 0
+    _log.critical("ended, because the log cannot be written: %s", parts.writer.failure)
+    return EXIT_LOG_FAILED
 
 
 async def add_user(config: Config, localpart: str, password: str) -> str:
@@ -199,12 +221,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._audience = audience
         self._announce = announce
+        self.metrics_address: str | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        aside = "" if self.metrics_address is None else f" (metrics at {self.metrics_address}/metrics)"
         for listening in sockets or ():
-            host, port = listening.getsockname()[:2]
-            self._announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            self._announce(_address_of(listening) + aside)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._audience.close()
@@ -222,9 +245,50 @@ class _Server(uvicorn.Server):
             for number in (2, 15):
                 loop.remove_signal_handler(number)
 
-    async def stop_when(self, failed: asyncio.Event) -> None:
-        await failed.wait()
-        self.should_exit = True
+
+async def _stop_when_storage_fails(writer: Writer, application: Application, server: _Server) -> None:
+    """What cannot be written may not be readable either, so that nothing is answered from it."""
+    await writer.failed.wait()
+    application.refuse_all(storage_failed())
+    server.should_exit = True
+
+
+class _Aside(uvicorn.Server):
+    """uvicorn beside another one, which has the signals; says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _served_aside(page: MetricsPage, listening: socket.socket | None) -> AsyncIterator[str | None]:
+    """Serve the page, if there is a socket to do it at, for as long as the context lasts; gives its address.
+
+    It begins before the clients' port and ends after it, so that it tells of the stop as well.
+    """
+    if listening is None:
+        yield None
+        return
+    config = uvicorn_config(page, Doorkeeper(METRICS_BOUNDS), seconds_to_shut_down=1)
+    server = _Aside(config)
+    serving = asyncio.create_task(server.serve([listening]))
+    answers = asyncio.create_task(server.answers.wait())
+    await asyncio.wait((serving, answers), return_when=asyncio.FIRST_COMPLETED)
+    answers.cancel()
+    try:
+        yield _address_of(listening)
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def settle_memory() -> None:
@@ -237,32 +301,39 @@ def settle_memory() -> None:
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTING, 20, 100)
 
 
-def uvicorn_config(app: Any) -> uvicorn.Config:
+def uvicorn_config(
+    app: Any, doorkeeper: Doorkeeper, seconds_to_shut_down: int = _SECONDS_TO_SHUT_DOWN
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol_within(Doorkeeper(bounds_here())),
+        http=protocol_within(doorkeeper),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,  # a request's line may hold a token
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_SECONDS_TO_SHUT_DOWN,
+        timeout_graceful_shutdown=seconds_to_shut_down,
         backlog=_CONNECTIONS_WAITING_MAX,
     )
 
 
-def _listen(config: Config) -> socket.socket:
-    """Take the port before anything is opened, so that a taken one is told at once. Raises `OSError`."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def _listen(prefix: str, host: str, port: int) -> socket.socket:
+    """Take the port before anything is opened, so that a taken one is told at once. Raises `CannotListen`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((config.host, config.port))
-    except OSError:
+        listening.bind((host, port))
+    except OSError as error:
         listening.close()
-        raise
+        raise CannotListen(prefix, host, port, error) from None
     return listening
+
+
+def _address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _now_ms() -> int:

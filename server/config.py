@@ -34,6 +34,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8008
     """0 lets the system pick a free port."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    """Where the operator reads numbers about this process; nowhere unless set. 0 as with `port`."""
     data: Path = DEFAULT_DATA
     server_name: str = "localhost"
     """What stands behind the colon in identifiers. A log keeps the name that it was begun with."""
@@ -220,6 +223,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "host": _host,
     "port": _port,
+    "metrics_host": _host,
+    "metrics_port": _port,
     "data": _path,
     "server_name": _server_name,
     "registration": _one_of("open", "closed"),

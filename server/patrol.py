@@ -5,7 +5,8 @@ hears of the damage while the last backup still holds what was lost loses nothin
 
 The walk is that of `roomlog check`, in a child process: a page that cannot be read ends the child and
 not the server. It takes a fixed share of one core and of the disk, and of a small log less than that:
-no round begins before its time. Where it stands is kept in memory alone; a restart begins anew.
+no round begins before its time. Where it stands is kept in memory alone, for whoever looks at the metrics;
+a restart begins anew.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ import subprocess
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from eventlog.check import Finding, Progress, Report, decode_report
+from eventlog.log import Position
 from eventlog.reading_child import command, death_of, environment
 
 SHARE = 0.02
@@ -36,6 +39,23 @@ _WHAT_TO_DO = (
 _log = logging.getLogger("roomlog.patrol")
 
 
+@dataclass(slots=True)
+class Patrol:
+    """Where it stands: plain values, of the round under way or, between two, of the one before."""
+
+    round: int = 0
+    """0 until the first begins."""
+    position: Position = 0
+    """Every entry up to here was read."""
+    head: Position = 0
+    """As the round last saw it."""
+    findings: int = 0
+    finished: float | None = None
+    """When a round last came to its end, by the clock of the event loop; `None` if none has."""
+    findings_of_finished: int = 0
+    """Of that round."""
+
+
 @asynccontextmanager
 async def patrolling(
     log: Path,
@@ -43,43 +63,52 @@ async def patrolling(
     share: float = SHARE,
     seconds_before_first: float = SECONDS_BEFORE_FIRST,
     seconds_per_round: float = SECONDS_PER_ROUND,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Patrol]:
     """Patrol the log in a directory for as long as the context lasts."""
-    task = asyncio.create_task(_patrol(log, share, seconds_before_first, seconds_per_round))
+    patrol = Patrol()
+    task = asyncio.create_task(_patrol(patrol, log, share, seconds_before_first, seconds_per_round))
     try:
-        yield
+        yield patrol
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def _patrol(log: Path, share: float, seconds_before_first: float, seconds_per_round: float) -> None:
+async def _patrol(
+    patrol: Patrol, log: Path, share: float, seconds_before_first: float, seconds_per_round: float
+) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(seconds_before_first)
-    number = 0
     while True:
-        began, number = loop.time(), number + 1
+        began = loop.time()
+        patrol.round, patrol.position, patrol.findings = patrol.round + 1, 0, 0
         try:
-            await _round(log, number, share)
+            await _round(patrol, log, share)
         except OSError as error:  # no process or no memory to be had, for now
-            _log.warning("round %d ended early: %s", number, error)
+            _log.warning("round %d ended early: %s", patrol.round, error)
         await asyncio.sleep(max(began + seconds_per_round - loop.time(), seconds_before_first))
 
 
-async def _round(log: Path, number: int, share: float) -> None:
+async def _round(patrol: Patrol, log: Path, share: float) -> None:
     loop = asyncio.get_running_loop()
-    began, position, findings = loop.time(), 0, 0
+    began = loop.time()
     async with aclosing(_reports(log, share)) as reports:
         async for report in reports:
             if isinstance(report, Progress):
-                position = report.position
+                patrol.position, patrol.head = report.position, report.head
                 continue
-            findings += 1
-            if findings == 1:
+            patrol.findings += 1
+            if patrol.findings == 1:
                 _log.error("the log is damaged: %s. %s", report.what, _WHAT_TO_DO)
-    seconds = loop.time() - began
-    _log.info("round %d: read %d entries in %.0f s, findings: %d", number, position, seconds, findings)
+    patrol.finished, patrol.findings_of_finished = loop.time(), patrol.findings
+    _log.info(
+        "round %d: read %d entries in %.0f s, findings: %d",
+        patrol.round,
+        patrol.position,
+        patrol.finished - began,
+        patrol.findings,
+    )
 
 
 async def _reports(log: Path, share: float) -> AsyncGenerator[Report, None]:

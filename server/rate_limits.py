@@ -66,7 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Rooms that one user joins."""
     join_of_address: Limit = Limit(per_second=40, burst=2_000)
     invite: Limit = Limit(per_second=2, burst=100)
-    """People whom one user invites."""
+    """People whom one user invites, by whichever call: a new room takes as many as it invites, at once."""
     invite_of_address: Limit = Limit(per_second=40, burst=2_000)
     profile: Limit = Limit(per_second=0.2, burst=20)
     """Changes of one user's profile; each may make an event in every room that they are in."""

@@ -8,11 +8,13 @@ answers. Whatever gathered meanwhile is the next batch.
 
 If the append fails, the transaction of the views is aborted and nobody was told anything. If it cannot
 be known whether the batch is on disk, this process never writes again: `failure` is set, every write is
-answered 503, and the restart finds out by reading.
+answered 503, and the restart finds out by reading. Why it failed, and where, is for the operator alone, in
+the server's own log: clients need not know what the machine looks like inside.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -35,6 +37,9 @@ BATCH_MAX = 1024
 """Decisions that share a flush; bounds how long the event loop decides without a pause."""
 WAITING_MAX = 16_384
 """Decisions that may wait for their turn; beyond it a request is told to come back later."""
+
+NO_ROOM = "There is no room left to store anything; try again later."
+STORAGE_FAILED = "The storage has failed. Nothing more is stored until the server was restarted."
 
 _log = logging.getLogger("roomlog.writer")
 
@@ -87,11 +92,25 @@ class Writer:
         self.failure: BaseException | None = None
         """Why this process no longer writes; `None` while it does."""
         self.failed = asyncio.Event()
+        self._is_full = False
+        # Plain numbers, for whoever looks at the metrics; but for refusals, counted once for a batch.
+        self.head_at_start = head
+        self.batches = 0
+        """Appended since then."""
+        self.append_seconds = 0.0
+        """Spent in waiting for those appends, those that failed included."""
+        self.refused = 0
+        """Decisions that were told to come back later."""
 
     @property
     def head(self) -> Position:
         """The last entry that is durable and visible in the views; listeners hear of it a moment later."""
         return self._head
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait for a batch."""
+        return self._gathering.waiting
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -102,11 +121,11 @@ class Writer:
         Raises the decision's own `MatrixError`, or `MatrixError` 503 if it could not be put on record.
         """
         if self.failure is not None:
-            raise _unavailable(self.failure)
+            raise storage_failed()
         try:
             answer: Answer = await self._gathering.submit((decision, arguments))
         except _NOT_WRITTEN as error:
-            raise _unavailable(error) from error
+            raise self._not_written(error) from error
         return answer
 
     def hand_in(
@@ -120,15 +139,15 @@ class Writer:
         Raises `MatrixError` 503 if nothing can be taken; then `settle` is not called.
         """
         if self.failure is not None:
-            raise _unavailable(self.failure)
+            raise storage_failed()
 
         def tell(outcome: Answer | BaseException) -> None:
-            settle(_unavailable(outcome) if isinstance(outcome, _NOT_WRITTEN) else outcome)
+            settle(self._not_written(outcome) if isinstance(outcome, _NOT_WRITTEN) else outcome)
 
         try:
             self._gathering.hand_in((decision, arguments), tell)
         except _NOT_WRITTEN as error:
-            raise _unavailable(error) from error
+            raise self._not_written(error) from error
 
     @asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
@@ -200,7 +219,7 @@ class Writer:
         """Log first, then views. After any failure but that of a full log nothing more is written here."""
         try:
             if payloads:
-                await self._homeserver.log.append(payloads, after=self._head)
+                await self._append(payloads)
             update.commit(checkpoints_at(self._head + len(payloads)))
         except Full:
             update.abort()
@@ -212,12 +231,40 @@ class Writer:
             self.failed.set()
             raise Unknown(str(error)) from error
 
+    async def _append(self, payloads: Sequence[bytes]) -> None:
+        began = time.perf_counter()
+        try:
+            await self._homeserver.log.append(payloads, after=self._head)
+        finally:
+            self.append_seconds += time.perf_counter() - began
+        self.batches += 1
+        if self._is_full:
+            self._is_full = False
+            _log.warning("there is room on the disk again")
+
+    def _not_written(self, reason: BaseException) -> MatrixError:
+        """What is told of it; what is the matter with the storage, only the operator is."""
+        if isinstance(reason, Overloaded):
+            self.refused += 1
+            message = "Too many requests are waiting to be written; try again in a moment."
+            return MatrixError(ErrorCode.UNAVAILABLE, message)
+        if isinstance(reason, Full):
+            self._complain_of_a_full_disk(reason)
+            return MatrixError(ErrorCode.UNAVAILABLE, NO_ROOM)
+        if self.failure is not None:
+            return storage_failed()
+        return MatrixError(ErrorCode.UNAVAILABLE, "The server is stopping.")
+
+    def _complain_of_a_full_disk(self, error: Full) -> None:
+        """Once, and not again before there was room."""
+        if not self._is_full:
+            self._is_full = True
+            _log.error("nothing can be stored: %s. Requests are answered 503 until there is room", error)
+
 
 _NOT_WRITTEN = (Closed, Conflict, Full, Overloaded, Unknown)
 
 
-def _unavailable(reason: BaseException) -> MatrixError:
-    if isinstance(reason, Overloaded):
-        message = "Too many requests are waiting to be written; try again in a moment."
-        return MatrixError(ErrorCode.UNAVAILABLE, message)
-    return MatrixError(ErrorCode.UNAVAILABLE, f"The server cannot store anything at present: {reason}")
+def storage_failed() -> MatrixError:
+    """What everybody is told once the log cannot be written any more."""
+    return MatrixError(ErrorCode.UNAVAILABLE, STORAGE_FAILED)

@@ -21,6 +21,8 @@ async def create_room(request: Request) -> Response:
     session = authenticate(request)
     check_rate(request, "state", session.user_id)
     body = await parse(request, RoomRequest, empty_is_object=True)
+    if body.invites:
+        check_rate(request, "invite", session.user_id, body.invites)
     parts = context(request)
     if body.room_alias_name is not None:
         alias = f"#{body.room_alias_name}:{parts.homeserver.server_name}"

@@ -16,7 +16,7 @@ from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.appservices import timestamp_of
 from server.http.context import context
-from server.http.identity import admitted, authenticate
+from server.http.identity import admitted, authenticate, check_rate
 from server.http.parsing import parse_object, query_choice, query_integer, query_text
 from server.http.proposals import Proposal, Proposing
 from server.http.routing import CLIENT, Rendering, Route, rendering
@@ -47,6 +47,8 @@ def put_state(request: Request, session: Session, body: bytes) -> Proposal:
     """PUT /rooms/{room_id}/state/{event_type}[/[{state_key}]]."""
     path = request.path_params
     content = parse_object(body)
+    if path["event_type"] == "m.room.member" and content.get("membership") == "invite":
+        check_rate(request, "invite", session.user_id)
     arguments = SetState(session, path["room_id"], path["event_type"], path.get("state_key", ""), content)
     return Proposal(dated(set_state, timestamp_of(request)), arguments)
 

@@ -1,6 +1,5 @@
 """`roomlog serve`: every option may also stand in the environment or in a file, see `server/config.py`."""
 
-import errno
 import logging
 import os
 from contextlib import ExitStack
@@ -22,6 +21,10 @@ Setting: TypeAlias = str | None
 def serve(
     host: Annotated[Setting, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
     port: Annotated[Setting, typer.Option(help="Port; 8008 unless set, 0 picks a free one.")] = None,
+    metrics_port: Annotated[
+        Setting, typer.Option(help="Port of metrics for Prometheus; none unless set, 0 picks a free one.")
+    ] = None,
+    metrics_host: Annotated[Setting, typer.Option(help="Address of that port; 127.0.0.1 unless set.")] = None,
     data: Annotated[Setting, typer.Option(help="Directory of log and views; ./data unless set.")] = None,
     server_name: Annotated[
         Setting, typer.Option(help="The name in all identifiers; localhost unless set.")
@@ -61,6 +64,8 @@ def serve(
         options = {
             "host": host,
             "port": port,
+            "metrics_port": metrics_port,
+            "metrics_host": metrics_host,
             "data": data,
             "server_name": server_name,
             "registration": registration,
@@ -86,10 +91,7 @@ def _serve(config: Config) -> int:
                 typer.echo(f"roomlog answers at {address}")
 
             return uvloop.run(app.serve(config, progress, announce))
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
-            raise Refused(
-                f"cannot listen on {config.host}:{config.port}: {error.strerror}",
-                "Name another address by --host and --port; --port 0 picks a free port.",
-            ) from None
-        raise
+    except app.CannotListen as error:
+        host, port = (f"--{error.prefix}{name}" for name in ("host", "port"))
+        next_step = f"Name another address by {host} and {port}; {port} 0 picks a free port."
+        raise Refused(str(error), next_step) from None

@@ -10,6 +10,7 @@ need nothing of this program:
 
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -25,7 +26,7 @@ _PUBLIC_KEY = "Its public half: openssl pkey -in KEYFILE -pubout -out {file}"
 
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     identity: str
-    position: Position
+    position: Annotated[Position, msgspec.Meta(ge=0)]
     chain: str
     """Hexadecimal; 64 zeros for an empty log."""
     signature: str | None = None
@@ -45,7 +46,7 @@ def read_head(file: Path) -> Head:
     """What `roomlog head` printed. Raises `Refused` for anything else."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=Head)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # text that is no UTF-8 is a ValueError of another kind
         raise Refused(
             f"{file} is no head: {error}", "Name a file that holds what roomlog head printed."
         ) from None

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.errors import MatrixError
-from server.http.answers import WRITE_WHOLE, Answer, WriteWhole
-from server.http.cors import preflight, with_cors_headers
+from server.http.answers import WRITE_WHOLE, Answer, WriteWhole, error_answer
+from server.http.cors import preflight, with_browser_headers
 from server.http.parsing import BODY_BYTES_MAX
 from server.http.proposals import Proposing
 from server.http.refusals import STOPPING, refusal
@@ -36,6 +36,16 @@ class Application:
         self._table = RouteTable(routes)
         self.state = SimpleNamespace(**state)
 
+    def refuse_all(self, error: MatrixError) -> None:
+        """From now on every request is answered with this error, whatever it asks for."""
+        answers = error_answer(error)
+
+        async def respond(request: Request) -> Response:
+            return preflight() if request.method == "OPTIONS" else answers
+
+        self._respond = respond  # type: ignore[method-assign]  # so that nobody looks at a flag until then
+        self._table = RouteTable(())  # nor is anything begun
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"nothing is served over {scope['type']}")
@@ -45,7 +55,7 @@ class Application:
             write = cast(WriteWhole | None, scope.get(WRITE_WHOLE))
             if write is not None and write(response.status_code, response.body):
                 return
-        await response(scope, receive, with_cors_headers(send))
+        await response(scope, receive, with_browser_headers(send))
 
     def begin(self, scope: Scope, body: bytes, respond: Callable[[Response], None]) -> bool:
         """Take a request that is here as a whole, if nothing about it has to be waited for but the writer.

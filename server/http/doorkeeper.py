@@ -111,6 +111,13 @@ class Doorkeeper:
     _told: set[Connection] = field(default_factory=set)
     """Those inside who are over the bound."""
     _is_walking: bool = False
+    refused: int = 0
+    """Connections that were one too many, since the start."""
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._inside)
 
     def enter(self, connection: Connection, address: str) -> Entrance:
         """A connection was opened. Unless it is `SHUT` out, its deadlines are kept until it leaves."""
@@ -119,6 +126,7 @@ class Doorkeeper:
             admitted >= self.bounds.connections_max
             or self._of_address.get(address, 0) >= self.bounds.connections_of_address_max
         ):
+            self.refused += 1
             if len(self._told) >= TOLD_MAX:
                 return Entrance.SHUT
             self._told.add(connection)

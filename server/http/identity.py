@@ -70,12 +70,15 @@ async def _confirm_refresh(parts: Context, used: Confirm) -> None:
         await parts.writer.decide(confirm, used)
 
 
-def check_rate(request: Request, name: OfUser, user_id: str) -> None:
-    """Raises `MatrixError` 429 if the user does this too often, or all users of their address together."""
+def check_rate(request: Request, name: OfUser, user_id: str, times: int = 1) -> None:
+    """Raises `MatrixError` 429 if the user does this too often, or all users of their address together.
+
+    400 if it is done so many `times` at once that no waiting would help.
+    """
     parts = context(request)
     if not parts.rate_limits.is_on or is_exempt(request, user_id):
         return
-    parts.rate_limits.check_user(name, user_id, address_of(request), parts.homeserver.now())
+    parts.rate_limits.check_user(name, user_id, address_of(request), parts.homeserver.now(), times)
 
 
 def admitted(name: OfUser) -> Callable[[Request], Session]:

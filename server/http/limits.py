@@ -55,18 +55,20 @@ class RateLimits:
         """Take a token from a key's bucket, or raise LIMIT_EXCEEDED with the time until there is one."""
         self._take(name, key, self._limits.of(name), now_ms)
 
-    def check_user(self, name: OfUser, user_id: str, address: str, now_ms: int) -> None:
+    def check_user(self, name: OfUser, user_id: str, address: str, now_ms: int, tokens: int = 1) -> None:
         """The same from a user's bucket and from that of where they are: from both, or from none.
 
-        Whoever has a limit of their own is not counted by address.
+        Whoever has a limit of their own is not counted by address. Raises UNKNOWN if there never are as
+        many tokens as that at once.
         """
-        self._take(name, user_id, self._limits.of(name, user_id), now_ms)
+        self._take(name, user_id, self._limits.of(name, user_id), now_ms, tokens)
         if self._limits.has_own(name, user_id):
             return
+        by_address = of_address(name)
         try:
-            self.check(of_address(name), address, now_ms)
+            self._take(by_address, address, self._limits.of(by_address), now_ms, tokens)
         except MatrixError:
-            self._give_back(name, user_id)
+            self._give_back(name, user_id, tokens)
             raise
 
     def check_attempt(self, user_id: str, address: str, now_ms: int) -> None:
@@ -90,20 +92,23 @@ class RateLimits:
         for name, key in _places_of_attempt(user_id, address):
             self._give_back(name, key)
 
-    def _take(self, name: Bucket, key: str, limit: Limit | None, now_ms: int) -> None:
+    def _take(self, name: Bucket, key: str, limit: Limit | None, now_ms: int, tokens: int = 1) -> None:
         if limit is None or not self._limits.is_on:
             return
+        if tokens > limit.burst:
+            message = f"No more than {limit.burst} are possible at once of the kind {name}."
+            raise MatrixError(ErrorCode.UNKNOWN, message)
         bucket = self._filled(name, key, limit, now_ms)
-        if bucket.tokens < 1 - _ROUNDING:
-            wait_ms = max(1, math.ceil(round((1 - bucket.tokens) / limit.per_second * 1000, 6)))
+        if bucket.tokens < tokens - _ROUNDING:
+            wait_ms = max(1, math.ceil(round((tokens - bucket.tokens) / limit.per_second * 1000, 6)))
             message = f"Too many requests of the kind {name}; try again in {-(-wait_ms // 1000)} s."
             raise MatrixError(ErrorCode.LIMIT_EXCEEDED, message, retry_after_ms=wait_ms)
-        bucket.tokens -= 1
+        bucket.tokens -= tokens
 
-    def _give_back(self, name: Bucket, key: str) -> None:
+    def _give_back(self, name: Bucket, key: str, tokens: int = 1) -> None:
         bucket = self._tables.get(name, _NO_BUCKETS).get(key[:KEY_CHARACTERS_MAX])
         if bucket is not None:
-            bucket.tokens += 1  # never more than a burst for long: the next check sees to that
+            bucket.tokens += tokens  # never more than a burst for long: the next check sees to that
 
     def _filled(self, name: Bucket, key: str, limit: Limit, now_ms: int) -> TokenBucket:
         table, key = self._tables.setdefault(name, OrderedDict()), key[:KEY_CHARACTERS_MAX]

@@ -31,7 +31,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import WRITE_WHOLE, Answer, error_answer
-from server.http.cors import CORS_HEADERS, with_cors_headers
+from server.http.cors import BROWSER_HEADERS, with_browser_headers
 from server.http.doorkeeper import Awaited, Doorkeeper, Entrance, Watch
 from server.http.limits import address_key
 from server.http.refusals import OVERLOADED
@@ -52,7 +52,7 @@ PIPELINE_MAX = 64
 
 def _refusal(status: int, kind: ErrorCode, message: str) -> Response:
     response = error_answer(MatrixError(kind, message), status)
-    response.raw_headers += [*CORS_HEADERS, (b"connection", b"close")]
+    response.raw_headers += [*BROWSER_HEADERS, (b"connection", b"close")]
     return response
 
 
@@ -65,12 +65,14 @@ _BODY_LATE = _refusal(408, ErrorCode.REQUEST_TIMED_OUT, "The body of the request
 _TOO_MANY = _refusal(503, ErrorCode.UNAVAILABLE, "There are too many connections to this server.")
 _STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
-_JSON = b"".join(b"%b: %b\r\n" % header for header in ((b"content-type", b"application/json"), *CORS_HEADERS))
+_JSON = b"".join(
+    b"%b: %b\r\n" % header for header in ((b"content-type", b"application/json"), *BROWSER_HEADERS)
+)
 """The headers of an `Answer`, but for its length."""
 
 
 async def _refuse_overload(scope: Scope, receive: Receive, send: Send) -> None:
-    await OVERLOADED(scope, receive, with_cors_headers(send))
+    await OVERLOADED(scope, receive, with_browser_headers(send))
 
 
 Begin: TypeAlias = Callable[[Scope, bytes, Callable[[Response], None]], bool]
@@ -312,7 +314,7 @@ class MatrixProtocol(HttpToolsProtocol):
             return
 
         async def send(scope: Scope, receive: Receive, send: Send) -> None:
-            await response(scope, receive, with_cors_headers(send))
+            await response(scope, receive, with_browser_headers(send))
 
         self._start(cycle, send)
 

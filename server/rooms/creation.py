@@ -55,6 +55,13 @@ class RoomRequest(msgspec.Struct, frozen=True):
     power_level_content_override: dict[str, Any] = {}
     invite_3pid: list[dict[str, Any]] = []
 
+    @property
+    def invites(self) -> int:
+        """How many people are invited, by whichever field."""
+        members = [stated.content for stated in self.initial_state if stated.type == "m.room.member"]
+        invited = [content for content in members if content.get("membership") == "invite"]
+        return len(self.invite) + len(invited)
+
 
 class CreateRoom(msgspec.Struct, frozen=True):
     session: Session

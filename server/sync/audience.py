@@ -75,6 +75,8 @@ class Audience:
         self.head = head
         """The last entry that readers may speak of."""
         self.is_closed = False
+        self.waiting = 0
+        """Long polls that wait now."""
         self._followers: OrderedDict[str, _Follower] = OrderedDict()
         self._users_in_room: dict[str, set[str]] = {}
         self._peeking: dict[str, _Waiting] = {}
@@ -105,7 +107,7 @@ class Audience:
         follower = self._followers[user_id]
         if follower.news > after or self.is_closed:
             return
-        await follower.waiting.wait(seconds)
+        await self._wait(follower.waiting, seconds)
 
     async def wait_for_room(self, room_id: str, *, after: Position, seconds: float) -> None:
         """Return when there may be something new in a room, whoever looks at it."""
@@ -113,10 +115,17 @@ class Audience:
             return
         peeking = self._peeking.setdefault(room_id, _Waiting(PEEKING_PER_ROOM_MAX))
         try:
-            await peeking.wait(seconds)
+            await self._wait(peeking, seconds)
         finally:
             if not peeking and self._peeking.get(room_id) is peeking:
                 del self._peeking[room_id]
+
+    async def _wait(self, waiting: _Waiting, seconds: float) -> None:
+        self.waiting += 1
+        try:
+            await waiting.wait(seconds)
+        finally:
+            self.waiting -= 1
 
     def close(self) -> None:
         """Answer everybody who waits, and let nobody wait again."""

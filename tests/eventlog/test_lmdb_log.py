@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import lmdb
@@ -17,10 +17,11 @@ import pytest
 from bench.torture.log_writer import LogWriter, payload_at
 from eventlog import lmdb_file
 from eventlog.errors import Closed, Damaged, Full, Locked, LogError, Unknown
-from eventlog.lmdb_file import DATA_FILE, LmdbTables, create_log
+from eventlog.lmdb_file import DATA_FILE, READERS_MAX, LmdbTables, create_log
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
+from tests.harness.damage import OVERFLOW
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +145,14 @@ async def test_looking_on_within_one_process_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path):
         with pytest.raises(LogError, match="already open in this process"):
             await open_and_close(tmp_path, read_only=True)
+
+
+def test_many_can_look_on_and_their_number_was_chosen(tmp_path: Path) -> None:
+    create_log(tmp_path)
+    with closing(LmdbTables(tmp_path, read_only=False)):
+        code = "import lmdb, sys; print(lmdb.open(sys.argv[1], readonly=True).info()['max_readers'])"
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) == READERS_MAX
 
 
 def test_growing_frees_the_places_of_killed_readers(tmp_path: Path) -> None:
@@ -321,6 +330,21 @@ async def test_a_truncated_file_is_refused_with_both_lengths(
     os.truncate(file, int(whole * kept))
     with pytest.raises(Damaged, match=f"{whole} bytes expected, {int(whole * kept)} found"):
         await open_and_close(tmp_path, read_only=read_only)
+
+
+@pytest.mark.parametrize("pages", range(1, 6))
+async def test_a_file_cut_off_within_a_long_entry_is_refused(tmp_path: Path, pages: int) -> None:
+    """Its first page is there, and says nothing of the others; no page that is in use comes after them."""
+    async with opened(tmp_path) as log:
+        for head in range(5):  # leave free pages behind, which are used for all others
+            await log.append([b"x" * 100], after=head)
+        await log.append([bytes(5 * 4096)], after=5)
+    file = tmp_path / DATA_FILE
+    data = file.read_bytes()
+    [first] = [at for at in range(2 * 4096, len(data), 4096) if data[at + 10] == OVERFLOW]
+    os.truncate(file, first + pages * 4096)
+    with pytest.raises(Damaged, match="is cut off"):
+        await open_and_close(tmp_path)
 
 
 async def test_an_empty_file_is_not_a_new_log(tmp_path: Path) -> None:

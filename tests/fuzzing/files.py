@@ -1,21 +1,27 @@
-"""What stands in a file: entries of the log, lines of an export, a registration, a configuration."""
+"""What stands in a file: entries of the log, an export, a backup, a head, a registration, a configuration."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
 
 from eventlog.envelope import ERASED, HEADER, NO_PREVIOUS, VERSION, erase, seal, unseal
-from eventlog.errors import Damaged
+from eventlog.errors import Damaged, LogError
+from eventlog.lmdb_file import DATA_FILE, LmdbTables
+from eventlog.lmdb_log import LmdbLog
 from eventlog.log import Entry, Erased
+from eventlog.torn_copy import refuse_if_torn
 from projections.facts import AliasSet, Fact, ProfileChanged, decode_entry, encode_entry
 from server.appservices.registration import AppService, RegistrationError, load_registration
 from server.cli.import_log import verified
 from server.cli.ndjson import line_of
 from server.cli.outcome import Refused
+from server.cli.signed_head import Head, read_head
 from server.config import Config, ConfigError, load
 from tests.fuzzing.target import DEEP, Target, json_like, mangled
 from tests.projections.folding import room_event
@@ -27,6 +33,8 @@ PAYLOADS = (
     encode_entry([ProfileChanged("@a:b", "displayname", 1, msgspec.Raw(b'"A"'))]),
 )
 
+WRITTEN = (*PAYLOADS, b"x" * 9_000)
+"""Into a backup; the last one is kept on pages of its own."""
 SEALED = [seal(1, payload, NO_PREVIOUS)[0] for payload in (*PAYLOADS, b"")]
 
 
@@ -77,6 +85,60 @@ def registration(text: bytes) -> AppService:
         return load_registration(path)
 
 
+def bytes_of_a_backup() -> bytes:
+    """A backup is the data file of a log."""
+
+    async def fill(path: Path) -> None:
+        log = await LmdbLog.open(path, free_bytes_min=0)
+        for head, payload in enumerate(WRITTEN):
+            await log.append([payload], after=head)
+        await log.close()
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(fill(Path(directory)))
+        return (Path(directory) / DATA_FILE).read_bytes()
+
+
+class Copied(NamedTuple):
+    """How a copy of a backup's file differs from it; the file itself is too long to be shown for an input."""
+
+    length: int
+    overwritten: Sequence[tuple[int, bytes]]
+
+    @property
+    def data(self) -> bytes:
+        changed = bytearray(BACKUP[: self.length])
+        for at, piece in self.overwritten:
+            changed[at : at + len(piece)] = piece
+        return bytes(changed)
+
+
+def log_in(copied: Copied) -> list[Entry]:
+    """As it is opened by who does not know where the file comes from."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / DATA_FILE).write_bytes(copied.data)
+        refuse_if_torn(Path(directory))
+        with closing(LmdbTables(Path(directory), read_only=True)) as tables:
+            return [unseal(stored, position, None) for position, stored in tables.stored(0, 1 << 32)]
+
+
+def has_its_entries(_: Copied, entries: list[Entry]) -> bool:
+    return [entry.payload for entry in entries] == list(WRITTEN)[: len(entries)]
+
+
+def head(text: bytes) -> Head:
+    with file_with(text) as path:
+        return read_head(path)
+
+
+def is_the_same_line_again(_: bytes, found: Head) -> bool:
+    return head(msgspec.json.encode(found)) == found
+
+
+def is_refused(error: Exception) -> bool:
+    return isinstance(error, Refused)
+
+
 def keeps_tokens_secret(error: Exception) -> bool:
     said = str(error)
     return isinstance(error, RegistrationError) and AS_TOKEN not in said and HS_TOKEN not in said
@@ -117,6 +179,7 @@ _YAML = (
     ),
     *(b"[" * DEEP, b"- " * DEEP, b"? [a]\n: b", b"\xff", b"id: '\0'", b"--- a\n--- b", b"%YAML 99.9\n---\na"),
 )
+BACKUP = bytes_of_a_backup()
 _TOML = (
     b'port = 8008\nhost = "::1"\n[rate_limit.send]\nper_second = 1.5\nburst = 10\n',
     b'server_name = "example.org"\ndata = "data"\n[rate_limit.users."@a:b"]\nunlimited = true\n',
@@ -144,6 +207,22 @@ TARGETS = {
         imported,
         lambda error: isinstance(error, Refused) and str(error).startswith("line "),
         is_what_would_be_exported,
+    ),
+    "file of a backup": Target(
+        st.builds(
+            Copied,
+            st.just(len(BACKUP)) | st.integers(0, len(BACKUP)),
+            st.lists(st.tuples(st.integers(0, len(BACKUP)), st.binary(min_size=1, max_size=8)), max_size=4),
+        ),
+        log_in,
+        lambda error: isinstance(error, LogError),
+        has_its_entries,
+    ),
+    "head of a log": Target(
+        json_like({"identity": "0" * 32, "position": 7, "chain": "0" * 64, "signature": "AA=="}),
+        head,
+        is_refused,
+        is_the_same_line_again,
     ),
     "registration of a service": Target(
         mangled(st.just(msgspec.yaml.encode(dict(IRC)))) | st.sampled_from(_YAML) | json_like(dict(IRC)),

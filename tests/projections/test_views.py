@@ -108,6 +108,17 @@ def test_clearing_empties_one_table(views: Views) -> None:
     assert numbers_in(views) == []
 
 
+def test_rows_are_counted(views: Views) -> None:
+    put(views, 1, 2)
+    with writing(views) as view:
+        view.put(NUMBERS, key(3), 3)
+        view.delete(NUMBERS, key(1))
+        view.put(NUMBERS, key(4), 4)
+        assert view.count(NUMBERS) == 3
+    with views.read() as view:
+        assert (view.count(NUMBERS), view.count(TEXTS)) == (3, 0)
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Views]:
     """One store for all examples of a property; each looks at an update that is never committed."""

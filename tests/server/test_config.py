@@ -29,6 +29,8 @@ def test_no_source_gives_the_defaults() -> None:
     assert load({}, {}) == Config(
         host="127.0.0.1",
         port=8008,
+        metrics_host="127.0.0.1",
+        metrics_port=None,
         data=Path("data"),
         server_name="localhost",
         registration="open",
@@ -41,6 +43,8 @@ def test_every_setting_is_read_from_the_environment() -> None:
     environment = {
         "ROOMLOG_HOST": "::1",
         "ROOMLOG_PORT": "0",
+        "ROOMLOG_METRICS_HOST": "::",
+        "ROOMLOG_METRICS_PORT": "9464",
         "ROOMLOG_DATA": "/srv/roomlog",
         "ROOMLOG_SERVER_NAME": "example.org:8448",
         "ROOMLOG_REGISTRATION": "closed",
@@ -51,6 +55,8 @@ def test_every_setting_is_read_from_the_environment() -> None:
     assert load({}, environment) == Config(
         host="::1",
         port=0,
+        metrics_host="::",
+        metrics_port=9464,
         data=Path("/srv/roomlog"),
         server_name="example.org:8448",
         registration="closed",
@@ -120,7 +126,7 @@ def test_an_unknown_key_like_no_other_lists_them_all(file: Path) -> None:
     file.write_text("quux = 1")
     [fault] = faults_of({}, {}, file)
     assert fault.endswith(
-        "there are host, port, data, server_name, registration, rate_limits, "
+        "there are host, port, metrics_host, metrics_port, data, server_name, registration, rate_limits, "
         "default_room_version, redaction_retention, query_tokens, appservices, rate_limit"
     )
 
@@ -238,6 +244,10 @@ def test_faults_of_services_are_reported_with_all_others(file: Path, tmp_path: P
 def test_a_retention_is_a_length_of_time(text: str, milliseconds: int) -> None:
     assert load({"redaction_retention": text}, {}).redaction_retention == milliseconds
     assert load({}, {"ROOMLOG_REDACTION_RETENTION": text}).redaction_retention == milliseconds
+
+
+def test_what_was_redacted_is_kept_for_seven_days_unless_set() -> None:
+    assert load({}, {}).redaction_retention == 7 * 24 * 60 * 60 * 1000
 
 
 @pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1w", "1.5h", "9999999d", "7 d"])

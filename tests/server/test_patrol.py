@@ -13,7 +13,7 @@ import pytest
 
 from eventlog.envelope import HEADER
 from eventlog.lmdb_log import LmdbLog
-from server.patrol import patrolling
+from server.patrol import Patrol, patrolling
 from tests.harness.damage import HEAD, LEAF, cut_off_before_a_page, flip_bit, make_log, zero
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def lines() -> AsyncIterator[Lines]:
 
 def at_once(
     path: Path, *, seconds_per_round: float = 3600, share: float = 1.0
-) -> AbstractAsyncContextManager[None]:
+) -> AbstractAsyncContextManager[Patrol]:
     return patrolling(path, share=share, seconds_before_first=0, seconds_per_round=seconds_per_round)
 
 

@@ -303,6 +303,31 @@ async def test_full_log_refuses_the_batch_and_goes_on(tmp_path: Path) -> None:
         assert aliases_in(await entries_of(parts)) == ["#a"]
 
 
+PLACE = "/srv/roomlog/log"
+
+
+@pytest.mark.parametrize("error", [Full, Unknown])
+async def test_clients_do_not_learn_where_the_disk_is(tmp_path: Path, error: type[Exception]) -> None:
+    async with local_homeserver(tmp_path, through=FailingLog) as parts:
+        between(parts, FailingLog).error = error(f"{PLACE}: something is wrong")
+        [answer] = await decide_at_once(parts, (set_alias, "#a"))
+        [later] = await decide_at_once(parts, (set_alias, "#a"))
+    assert unavailable(answer)
+    assert PLACE not in f"{answer} {later}"
+
+
+async def test_the_operator_is_told_of_a_full_disk_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with local_homeserver(tmp_path, through=FailingLog) as parts:
+        log = between(parts, FailingLog)
+        for full, alias in ((True, "#a"), (True, "#b"), (False, "#c"), (True, "#d")):
+            log.error = Full(f"{PLACE}: no room") if full else None
+            await decide_at_once(parts, (set_alias, alias))
+    told = "nothing can be stored: /srv/roomlog/log: no room. Requests are answered 503 until there is room"
+    assert [record.message for record in caplog.records] == [told, "there is room on the disk again", told]
+
+
 async def test_bug_in_a_decision_fails_its_own_request_only(running: Running) -> None:
     answers = await decide_at_once(running, (set_alias, "#a"), (has_a_bug, "bug"), (set_alias, "#b"))
     assert answers[0::2] == ["made #a", "made #b"]
@@ -350,8 +375,10 @@ async def test_too_many_who_wait_are_told_to_come_back(tmp_path: Path) -> None:
         await wait_all_tasks_blocked()
         waiting = [asyncio.create_task(parts.writer.decide(look_up, "#a")) for _ in range(WAITING_MAX)]
         await asyncio.sleep(0)
+        assert (parts.writer.waiting, parts.writer.refused) == (WAITING_MAX, 0)
         [answer] = await decide_at_once(parts, (set_alias, "#b"))
         assert unavailable(answer)
+        assert (parts.writer.waiting, parts.writer.refused) == (WAITING_MAX, 1)
         log.gate.set()
         await asyncio.gather(first, held, *waiting)
         assert parts.writer.failure is None

@@ -35,6 +35,7 @@ LAYERS = (
     ("server.appservices",),
     ("server.http",),
     ("server.api",),
+    ("server.metrics",),
     ("server.app",),
     ("server.cli", "bench.torture"),  # one verb of the command line is made of it
 )
@@ -42,6 +43,7 @@ LAYERS = (
 
 CONFINED = {
     "httpx": ("server.appservices",),
+    "prometheus_client": ("server.metrics",),
     "starlette": ("server.http", "server.api", "server.app"),
     "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.views"),
 }

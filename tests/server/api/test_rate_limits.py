@@ -109,6 +109,59 @@ def test_joins_and_invites_are_counted(alice: Client, call: str, burst: int) -> 
     wait_of(first_limited(alice, "POST", path, {"user_id": "@carol:localhost"}, attempts=burst))
 
 
+def nobodies(count: int) -> list[str]:
+    return [f"@nobody{number}:localhost" for number in range(count)]
+
+
+def invite(user: Client, room: str) -> httpx.Response:
+    return user.call("POST", path_of("rooms", room, "invite"), {"user_id": "@nobody:localhost"})
+
+
+@requirement("R04")
+def test_invites_into_a_new_room_are_counted(tight: ServerProcess) -> None:
+    user = tight.client().register("inviting")
+    room = user.create_room(invite=nobodies(3))
+    refused = invite(user, room)
+    assert wait_of(refused) > 0
+    assert "of the kind invite;" in refused.json()["error"]
+
+
+@requirement("R04")
+def test_invites_in_the_initial_state_are_counted(tight: ServerProcess) -> None:
+    user = tight.client().register("stating")
+    state = [
+        {"type": "m.room.member", "state_key": name, "content": {"membership": "invite"}}
+        for name in nobodies(2)
+    ]
+    room = user.create_room(invite=["@somebody:localhost"], initial_state=state)
+    wait_of(invite(user, room))
+
+
+@requirement("R04")
+def test_a_new_room_is_not_made_with_too_many_invites(tight: ServerProcess) -> None:
+    user = tight.client().register("flooding")
+    user.create_room(invite=nobodies(2))
+    assert wait_of(user.call("POST", "/createRoom", {"invite": nobodies(2)})) > 0
+    assert len(user.must("GET", "/joined_rooms")["joined_rooms"]) == 1
+
+
+@requirement("R04")
+def test_who_could_never_invite_as_many_is_not_told_to_wait(tight: ServerProcess) -> None:
+    user = tight.client().register("dreaming")
+    answer = user.call("POST", "/createRoom", {"invite": nobodies(4)})
+    assert error_of(answer) == (400, "M_UNKNOWN")
+    assert "No more than 3 are possible at once" in answer.json()["error"]
+
+
+@requirement("R04")
+def test_invites_that_are_set_as_state_are_counted(tight: ServerProcess) -> None:
+    user = tight.client().register("roundabout")
+    room = user.create_room(invite=nobodies(2))
+    path = path_of("rooms", room, "state", "m.room.member", "@somebody:localhost")
+    user.must("PUT", path, {"membership": "invite"})
+    wait_of(invite(user, room))
+
+
 @requirement("R04")
 def test_reading_is_not_limited(alice: Client) -> None:
     for _ in range(LIMITS.send.burst // 5):
@@ -200,6 +253,7 @@ TIGHT = """
 send = { per_second = 0.01, burst = 3 }
 state = { per_second = 0.01, burst = 3 }
 join_of_address = { per_second = 0.01, burst = 3 }
+invite = { per_second = 0.01, burst = 3 }
 profile = { per_second = 0.01, burst = 2 }
 login_failures = { per_second = 0.01, burst = 3 }
 login_failures_of_user = { per_second = 0.01, burst = 5 }

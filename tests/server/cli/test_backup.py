@@ -140,6 +140,34 @@ def test_a_server_under_load_goes_on(roomlog: Roomlog, tmp_path: Path, copy: Pat
         assert alice_again.event(room, sent[-1])["content"]["body"] == f"message {len(sent) - 1}"
 
 
+def modes(directory: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(directory.parent)): path.stat().st_mode & 0o777
+        for path in (directory, *directory.rglob("*"))
+    }
+
+
+def expected_modes(directory: Path) -> dict[str, int]:
+    return {name: 0o700 if (directory.parent / name).is_dir() else 0o600 for name in modes(directory)}
+
+
+def test_nobody_else_can_read_a_backup(roomlog: Roomlog, data: Path, copy: Path) -> None:
+    """What anybody said is in it, as in the log."""
+    roomlog("backup", copy, "--data", data)
+    assert modes(copy) == expected_modes(copy)
+
+
+def test_nor_one_that_was_made_anew(roomlog: Roomlog, data: Path, backed_up: Path) -> None:
+    asyncio.run(erase(data, 5))
+    roomlog("backup", backed_up.parent, "--data", data)
+    assert modes(backed_up) == expected_modes(backed_up)
+
+
+def test_nor_what_was_restored(roomlog: Roomlog, backed_up: Path, restored: Path) -> None:
+    roomlog("restore", backed_up.parent, "--data", restored)
+    assert modes(restored) == expected_modes(restored)
+
+
 # What is refused
 
 

@@ -1,7 +1,6 @@
 """`roomlog head` and `check --head`: what was cut off the end is found, by whoever kept the line."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from eventlog.extraction import Extraction
 from server.config import log_path
+from tests.harness.server_process import serving
 from tests.server.cli.conftest import Roomlog, append, payloads_and_chains
 from tests.server.cli.sample import ENTRIES
 
@@ -141,6 +141,22 @@ def test_a_signature_of_somebody_else_is_not(
     assert roomlog("check", "--data", data, "--head", file, "--key", other).returncode == 1
 
 
+def test_a_signed_head_is_held_against_a_log_in_use(
+    roomlog: Roomlog, key_file: Path, public_key_file: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "live") as server:
+        alice = server.client().register("alice")
+        room = alice.create_room()
+        file = kept(roomlog, tmp_path / "live", "--sign", key_file)
+        alice.say(room, "and it goes on")
+        done = roomlog("check", "--data", tmp_path / "live", "--head", file, "--key", public_key_file)
+    position = json.loads(file.read_text())["position"]
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"clean: {position + 1} entries, with the head at {position}\n",
+    )
+
+
 def test_openssl_alone_can_verify(
     roomlog: Roomlog, data: Path, key_file: Path, public_key_file: Path, tmp_path: Path
 ) -> None:
@@ -189,9 +205,21 @@ def test_a_key_without_a_head_is_wrong_use(roomlog: Roomlog, data: Path, public_
     assert roomlog("check", "--data", data, "--key", public_key_file).returncode == 2
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"position":7}', "\xff"])
-def test_what_is_no_head_is_refused(roomlog: Roomlog, data: Path, tmp_path: Path, content: str) -> None:
-    (tmp_path / "bad.json").write_bytes(os.fsencode(content))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"position":7}',
+        b"\xff",
+        b'{"identity":"\xe4"}',
+        b'{"identity":"0","position":-1,"chain":"0"}',
+        b'{"a":' * 100_000,
+    ],
+    ids=["empty", "list", "no identity", "bytes", "no UTF-8", "before the first", "deep"],
+)
+def test_what_is_no_head_is_refused(roomlog: Roomlog, data: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
     done = roomlog("check", "--data", data, "--head", "bad.json")
     assert done.returncode == 2
     assert "is no head" in done.stderr

@@ -82,6 +82,23 @@ def test_a_port_in_use_is_refused(roomlog: Roomlog, fresh: str) -> None:
     assert "--port" in done.stderr.splitlines()[1]
 
 
+def test_a_port_of_metrics_in_use_is_refused(roomlog: Roomlog, fresh: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = roomlog("serve", "--port", "0", "--metrics-port", str(port), "--data", fresh)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"serve failed: cannot listen on 127.0.0.1:{port}: ")
+    assert "--metrics-port" in done.stderr.splitlines()[1]
+
+
+def test_metrics_have_a_port_of_their_own(roomlog: Roomlog, fresh: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    done = roomlog("serve", "--port", port, "--metrics-port", port, "--data", fresh)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"serve failed: cannot listen on 127.0.0.1:{port}: ")
+
+
 def test_all_faults_are_told_before_anything_is_made(roomlog: Roomlog, fresh: str) -> None:
     done = roomlog("serve", "--port", "http", "--data", fresh, settings={"ROOMLOG_REGISTRATIN": "open"})
     assert done.returncode == 2

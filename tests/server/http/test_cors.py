@@ -28,17 +28,21 @@ def server() -> Iterator[Address]:
         yield address
 
 
-@pytest.mark.parametrize(
+every_kind_of_answer = pytest.mark.parametrize(
     ("request_line", "status"),
     [
         (b"PUT /change HTTP/1.1", 200),
         (b"GET /change HTTP/1.1", 405),
         (b"GET /nowhere HTTP/1.1", 404),
+        (b"GET / HTTP/1.1", 404),
         (b"GET /bug HTTP/1.1", 500),
         (b"OPTIONS /nowhere HTTP/1.1", 204),
         (b"NO HTTP AT ALL", 400),
     ],
 )
+
+
+@every_kind_of_answer
 def test_every_answer_can_be_read_by_a_page(server: Address, request_line: bytes, status: int) -> None:
     response = ask(server, request_line + b"\r\nConnection: close\r\n\r\n")
     assert response.status == status
@@ -46,6 +50,20 @@ def test_every_answer_can_be_read_by_a_page(server: Address, request_line: bytes
     assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, DELETE, OPTIONS"
     allowed = response.headers["access-control-allow-headers"]
     assert allowed == "X-Requested-With, Content-Type, Authorization"
+
+
+@every_kind_of_answer
+def test_no_answer_is_taken_for_a_page(server: Address, request_line: bytes, status: int) -> None:
+    response = ask(server, request_line + b"\r\nConnection: close\r\n\r\n")
+    assert response.status == status
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert not response.body or response.headers["content-type"] == "application/json"
+
+
+@every_kind_of_answer
+def test_no_answer_is_kept_on_the_way(server: Address, request_line: bytes, status: int) -> None:
+    response = ask(server, request_line + b"\r\nConnection: close\r\n\r\n")
+    assert (response.status, response.headers["cache-control"]) == (status, "no-store")
 
 
 @pytest.mark.parametrize("path", [b"/change", b"/nowhere", b"/%FF", b"*"])

@@ -244,6 +244,16 @@ class Scripted:
 
 
 @pytest.mark.anyio
+async def test_who_is_inside_and_who_was_refused_is_counted() -> None:
+    doorkeeper = Doorkeeper(Bounds(connections_max=1))
+    inside, refused = Scripted(Awaited.ANSWER), Scripted(Awaited.ANSWER)
+    for connection in (inside, refused):
+        doorkeeper.enter(connection, "10.0.0.1")
+    doorkeeper.leave(refused)
+    assert (doorkeeper.connections, doorkeeper.refused) == (1, 1)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("awaited", [Awaited.BODY, Awaited.READER, Awaited.END])
 async def test_who_is_fast_enough_is_not_late(awaited: Awaited) -> None:
     doorkeeper = Doorkeeper(within(patience=SHORT, rate=10))

@@ -86,6 +86,15 @@ def test_every_kind_has_buckets_of_its_own() -> None:
     assert [wait_ms(limits, "@u:x", 0, name) for name in ("join", "send", "join")] == [0, 0, 1000]
 
 
+def test_several_are_taken_together_or_not_at_all() -> None:
+    limits = RateLimits(LIMITS)
+
+    def wait_for(tokens: int) -> int:
+        return waited_ms(lambda: limits.check_user("send", "@u:x", "192.0.2.1", 0, tokens))
+
+    assert [wait_for(tokens) for tokens in (2, 2, 1, 1)] == [0, 500, 0, 500]
+
+
 def test_the_refusal_names_its_bucket() -> None:
     limits = RateLimits(Limits(login_failures=Limit(per_second=1 / 30, burst=1)))
     limits.check("login_failures", "@u:x", 0)
