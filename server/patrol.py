@@ -74,6 +74,7 @@ async def _round(log: Path, number: int, share: float) -> None:
         async for report in reports:
             if isinstance(report, Progress):
                 position = report.position
+            if not isinstance(report, Finding):
                 continue
             findings += 1
             if findings == 1:
