@@ -154,6 +154,8 @@ def walk(
         except Damaged as error:
             yield Finding(0, str(error))
     with closing(LmdbTables(path, read_only=True)) as tables:
+        if first == 1 and (finding := tables.page_finding()):
+            yield Finding(0, finding)
         yield from _walk(tables, first, slow_until, share, orders)
 
 

@@ -25,7 +25,15 @@ import lmdb
 
 from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
 from eventlog.errors import Closed, Conflict, Damaged, LogError, Unknown
-from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
+from eventlog.lmdb_file import (
+    DAMAGE,
+    DATA_FILE,
+    LmdbTables,
+    create_log,
+    make_directory,
+    refuse_if_short,
+    refuse_if_unaccounted,
+)
 from eventlog.log import Entry, Erased, Position, refuse_to_erase
 from eventlog.network_mounts import refuse_network_mount
 from eventlog.ownership import Ownership
@@ -178,6 +186,7 @@ class LmdbStore:
             create_log(self._path, identity)
         elif self._ownership.may_be_of_another(file):
             refuse_if_torn(self._path)
+        refuse_if_unaccounted(self._path)
         self._ownership.note(file)
         return self._open_tables(map_bytes=max(map_bytes, 2 * file.stat().st_size))
 
