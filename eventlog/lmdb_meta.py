@@ -21,6 +21,9 @@ _DATA_VERSION = 1
 _META_FLAG = 0x08
 TABLE = Struct("=IHHQQQQQ")
 _META = Struct("=Q2xH4x IIQQ 48s48s QQ")
+META_BYTES = _META.size
+"""With the page header. What comes after it in a meta page means nothing."""
+
 _PAGE_BYTES_MIN, _PAGE_BYTES_MAX = 256, 0x8000
 _MAP_BYTES_MAX = 2**46
 """Larger than any disk, and about the last that a process can map."""
