@@ -185,7 +185,8 @@ def _walk(
             except Damaged as error:
                 yield Finding(position, str(error))
                 previous = chain_of(data) if len(data) >= HEADER.size else None
-            expected, seen = position + 1, seen + 1
+            expected = position + 1
+        seen += len(stored)
         head = max(head, expected - 1)
         yield Progress(expected - 1, head)
         if share < 1:

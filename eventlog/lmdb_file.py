@@ -180,13 +180,13 @@ class LmdbTables:
         a call that finds it at once raises (one of `DAMAGE`).
         """
         chunk: list[tuple[Position, bytes]] = []
-        size = 0
+        size, position_of = 0, int.from_bytes  # not `_position`: a call more for each entry of a long walk
         try:
             with self._reading() as transaction, transaction.cursor(self._entries) as cursor:
                 if not cursor.set_range(_key(after + 1)):
                     return chunk
                 for key, data in cursor.iternext():
-                    position = _position(key)
+                    position = position_of(key, "big")
                     if position > until:
                         break
                     chunk.append((position, data))
