@@ -19,7 +19,8 @@ of them. Only somebody who remembers a later chain can.
 prints a line of JSON for each report; with `erasures`, it reads from stdin which entries are known to have
 ordered something of what was before FIRST.
 
-Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s.
+Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s. Of 295,604 generated
+entries of 765 bytes, with the pages counted: 300,000 entries/s of a core, 3 in 100 of it for the pages.
 """
 
 import sys
