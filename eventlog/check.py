@@ -7,18 +7,27 @@ up to the place entry by entry to find out where it is, and further ones look fo
 that can be read, at 1, 2, 4 … entries further on, so that the walk goes on behind the damage. A
 stretch that was not read may therefore end in entries that are whole.
 
+What stands in the place of an erased payload is told on request, with the entries that ordered it: whether
+the order is one is up to who knows what entries mean. Such an entry is later than what it concerns, so one
+walk meets both.
+
 Reads beside a live owner. What it cannot see: entries cut off the end together with every trace
 of them. Only somebody who remembers a later chain can.
 
-    python -m eventlog.check PATH [FIRST [SLOW_UNTIL [SHARE]]]     what the child runs: a line of JSON each
+    python -m eventlog.check PATH [FIRST [SLOW_UNTIL [SHARE [erasures]]]]     what the child runs
 
-Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s.
+prints a line of JSON for each report; with `erasures`, it reads from stdin which entries are known to have
+ordered something of what was before FIRST.
+
+Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s. Of 295,604 generated
+entries of 765 bytes, with the pages counted: 300,000 entries/s of a core, 3 in 100 of it for the pages.
 """
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,7 +37,7 @@ from eventlog.compression import Compression
 from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, unseal
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, refuse_if_short
-from eventlog.log import Position
+from eventlog.log import Entry, Position
 from eventlog.reading_child import ReadingChild, leave_no_core
 
 CHUNK_ENTRIES = 4096
@@ -53,14 +62,32 @@ class Finding(msgspec.Struct, frozen=True, tag="finding"):
     what: str
 
 
-Report: TypeAlias = Progress | Finding
+class Replaced(msgspec.Struct, frozen=True, tag="replaced"):
+    """The payload of an entry was erased, as a later entry is said to have ordered."""
+
+    position: Position
+    ordered_by: Position
+    digest: bytes
+    """SHA-256 of what stands there instead."""
+
+
+class Ordering(msgspec.Struct, frozen=True, tag="ordering"):
+    """An entry that is said to have ordered one of the erasures before it."""
+
+    position: Position
+    payload: bytes
+
+
+Report: TypeAlias = Progress | Finding | Replaced | Ordering
 
 decode_report = msgspec.json.Decoder(Report).decode
 """Of one line that the child prints."""
 
 
-def inspect(path: Path) -> Iterator[Report]:
+def inspect(path: Path, *, erasures: bool = False) -> Iterator[Report]:
     """Check the log in the directory `path`. No `Finding` at all: it is whole.
+
+    `Replaced` and `Ordering` are reported only if `erasures` are asked for.
 
     Raises `FileNotFoundError` if there is no log.
     """
@@ -69,8 +96,10 @@ def inspect(path: Path) -> Iterator[Report]:
     first, slow_until, stride = 1, 0, 1
     seen, head = -1, 0
     lost: Finding | None = None  # where the last child ended, until another gets past it
+    orders: set[Position] = set()  # that were not met yet
     for _ in range(CHILDREN_MAX):
-        with ReadingChild("eventlog.check", path, first, slow_until) as child:
+        arguments = (path, first, slow_until, 1.0, "erasures") if erasures else (path, first, slow_until)
+        with ReadingChild("eventlog.check", *arguments, told=msgspec.json.encode(orders)) as child:
             for report in map(decode_report, child.output):
                 if lost and report.position >= first:
                     yield _stretch(lost, first - 1)
@@ -79,6 +108,7 @@ def inspect(path: Path) -> Iterator[Report]:
                     seen, head = max(seen, report.position), max(head, report.head)
                     yield Progress(seen, head)
                 elif report.position > seen:
+                    _follow(orders, report)
                     yield report
             death = child.death()
         if death is None:
@@ -100,11 +130,25 @@ def inspect(path: Path) -> Iterator[Report]:
         yield _stretch(lost, max(head, lost.position))
 
 
-def walk(path: Path, first: Position = 1, slow_until: Position = 0, share: float = 1.0) -> Iterator[Report]:
+def _follow(orders: set[Position], report: Report) -> None:
+    if isinstance(report, Replaced):
+        orders.add(report.ordered_by)
+    elif isinstance(report, Ordering):
+        orders.discard(report.position)
+
+
+def walk(
+    path: Path,
+    first: Position = 1,
+    slow_until: Position = 0,
+    share: float = 1.0,
+    orders: set[Position] | None = None,
+) -> Iterator[Report]:
     """The walk itself, which whatever is wrong with the file may end, or the process with it.
 
     Entries up to `slow_until` are looked at, and reported, one at a time. `share` is the part of the time
-    that is spent on reading, for who is in no hurry; the rest is slept.
+    that is spent on reading, for who is in no hurry; the rest is slept. `orders` are entries that are
+    already known to have ordered an erasure; without it nothing is said of erasures.
     """
     if first == 1:
         try:
@@ -114,10 +158,14 @@ def walk(path: Path, first: Position = 1, slow_until: Position = 0, share: float
     with closing(LmdbTables(path, read_only=True)) as tables:
         if first == 1 and tables.damaged_dictionaries:
             yield Finding(0, "one of the two copies of the dictionary is damaged; the other one is whole")
-        yield from _walk(tables, first, slow_until, share)
+        if first == 1 and (finding := tables.page_finding()):
+            yield Finding(0, finding)
+        yield from _walk(tables, first, slow_until, share, orders)
 
 
-def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: float) -> Iterator[Report]:
+def _walk(
+    tables: LmdbTables, first: Position, slow_until: Position, share: float, orders: set[Position] | None
+) -> Iterator[Report]:
     head = tables.count()
     yield Progress(first - 1, head)
     began = time.perf_counter()
@@ -135,11 +183,15 @@ def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: floa
                 yield _stretch(Finding(expected, "missing"), position - 1)
                 previous = None
             try:
-                previous = unseal(data, position, previous, compression).chain
+                entry = unseal(data, position, previous, compression)
+                previous = entry.chain
+                if orders is not None and (entry.erased is not None or position in orders):
+                    yield from _of_erasures(entry, orders)
             except Damaged as error:
                 yield Finding(position, str(error))
                 previous = chain_of(data) if len(data) >= HEADER.size else None
-            expected, seen = position + 1, seen + 1
+            expected = position + 1
+        seen += len(stored)
         head = max(head, expected - 1)
         yield Progress(expected - 1, head)
         if share < 1:
@@ -151,16 +203,26 @@ def _walk(tables: LmdbTables, first: Position, slow_until: Position, share: floa
         yield Finding(expected, f"{count} entries are stored, it says, but {seen} can be found")
 
 
+def _of_erasures(entry: Entry, orders: set[Position]) -> Iterator[Report]:
+    if entry.erased is not None:
+        orders.add(entry.erased.ordered_by)
+        yield Replaced(entry.position, entry.erased.ordered_by, sha256(entry.payload).digest())
+    if entry.position in orders:  # an order may have been replaced itself
+        orders.remove(entry.position)
+        yield Ordering(entry.position, entry.payload)
+
+
 def _stretch(finding: Finding, until: Position) -> Finding:
     """A finding about one entry, said of all entries from there on."""
     entries = f"entry {until}" if until == finding.position else f"entries {finding.position} to {until}"
     return Finding(finding.position, f"{entries}: {finding.what}")
 
 
-def main(path: str, first: str = "1", slow_until: str = "0", share: str = "1") -> int:
+def main(path: str, first: str = "1", slow_until: str = "0", share: str = "1", erasures: str = "") -> int:
     leave_no_core()
+    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=set[Position]) if erasures else None
     try:
-        for report in walk(Path(path), int(first), int(slow_until), float(share)):
+        for report in walk(Path(path), int(first), int(slow_until), float(share), orders):
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()  # what is still in a buffer dies with the process
     except (Damaged, *DAMAGE) as error:

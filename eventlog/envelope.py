@@ -64,6 +64,7 @@ def seal(
     return header + payload, chain
 
 
+_PLAIN_START = bytes((VERSION, 0))
 _COMPRESSED_START = bytes((VERSION, COMPRESSED))
 
 
@@ -121,7 +122,9 @@ def unseal(
             raise _damaged(position, "wrong digest: the payload is not the one that was appended")
     if previous is not None and stored_previous != previous:
         raise _damaged(position, "broken chain: it does not continue the entry before it")
-    return Entry(position, payload, digest, chain_of(data), erased)
+    # As `chain_of`, whose questions have been answered: all entries of a log pass here.
+    chain = sha256(_PLAIN_START + data[2 : HEADER.size]).digest()
+    return Entry(position, payload, digest, chain, erased)
 
 
 _FLAGS = (0, COMPRESSED, ERASED)

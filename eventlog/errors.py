@@ -6,7 +6,8 @@ LogError
 ├── Full       no room left; nothing of this call was written, try again when there is
 ├── Closed     the log was closed, or stopped accepting writes after an earlier Unknown
 ├── Damaged    stored bytes are not what was written; says where and what to do
-└── Locked     another process owns the log; says which
+├── Locked     another process owns the log; says which
+└── Unsuitable the place cannot keep a log
 """
 
 from eventlog.log import Position
@@ -39,6 +40,10 @@ class Closed(LogError):
 
 class Locked(LogError):
     """Another process owns this log; one log has one owner."""
+
+
+class Unsuitable(LogError):
+    """The file system cannot keep a log: what it does with locks and maps is not to be trusted."""
 
 
 class Damaged(LogError):

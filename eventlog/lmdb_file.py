@@ -21,7 +21,8 @@ import lmdb
 from lmdb.verify import VerifyError, _Verifier
 
 from eventlog.errors import Damaged, Full, LogError
-from eventlog.lmdb_meta import read_meta
+from eventlog.lmdb_accounts import refuse_if_pages_are_not_accounted_for
+from eventlog.lmdb_meta import read_meta, read_pages
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 
@@ -46,6 +47,8 @@ MAP_USED_MAX = 0.75
 """Grow before the map is full: up to here a batch and LMDB's copies of inner pages always fit."""
 
 _DIGEST_BYTES = 32
+_TRIES = 1_000
+"""To get hold of a state before two more are committed, which takes more time than to look at it."""
 
 CHUNK_ENTRIES = 256
 CHUNK_BYTES = 1024 * 1024
@@ -136,6 +139,13 @@ def page_problems(file: Path) -> list[str]:
     if missing >= 0:
         problems.append(f"page {missing} is in use and lies past the end of the file")
     return problems
+
+
+def refuse_if_unaccounted(path: Path) -> None:
+    """Raises `Damaged` if the pages are not what the newest meta page says. Nobody may be writing."""
+    refuse_if_short(path)
+    file = path / DATA_FILE
+    refuse_if_pages_are_not_accounted_for(file, read_pages(file), read_meta(file).transaction)
 
 
 class LmdbTables:
@@ -231,13 +241,13 @@ class LmdbTables:
         a call that finds it at once raises (one of `DAMAGE`).
         """
         chunk: list[tuple[Position, bytes]] = []
-        size = 0
+        size, position_of = 0, int.from_bytes  # not `_position`: a call more for each entry of a long walk
         try:
             with self._reading() as transaction, transaction.cursor(self._entries) as cursor:
                 if not cursor.set_range(_key(after + 1)):
                     return chunk
                 for key, data in cursor.iternext():
-                    position = _position(key)
+                    position = position_of(key, "big")
                     if position > until:
                         break
                     chunk.append((position, data))
@@ -248,6 +258,26 @@ class LmdbTables:
             if not chunk:
                 raise
         return chunk
+
+    def page_finding(self) -> str | None:
+        """Are the pages of a state what its meta page says? Holds on to the state for as long as that takes.
+
+        That keeps whoever writes from using again not only the pages of this state, but also those of the
+        one before and of all later ones: nothing that was freed since is old enough.
+        """
+        file = self._path / DATA_FILE
+        for _ in range(_TRIES):
+            with self._reading() as transaction:
+                metas, state = read_pages(file), transaction.id()
+                # Two commits later a meta page is written anew, perhaps in this very moment.
+                if state not in [meta.transaction for meta in metas] or read_pages(file) != metas:
+                    continue
+                try:
+                    refuse_if_pages_are_not_accounted_for(file, metas, state)
+                except Damaged as error:
+                    return str(error)
+                return None
+        return f"{file}: no meta page is of the state that LMDB goes by"
 
     def make_room(self, batch_bytes: int, *, free_bytes_min: int) -> None:
         """See to it that a batch fits, on the disk and in the map. Raises `Full` if it cannot."""

@@ -27,8 +27,17 @@ import lmdb
 from eventlog.compression import Compression
 from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
 from eventlog.errors import Closed, Conflict, Damaged, LogError, Unknown
-from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, create_log, make_directory, refuse_if_short
+from eventlog.lmdb_file import (
+    DAMAGE,
+    DATA_FILE,
+    LmdbTables,
+    create_log,
+    make_directory,
+    refuse_if_short,
+    refuse_if_unaccounted,
+)
 from eventlog.log import Entry, Erased, Position, refuse_to_erase
+from eventlog.network_mounts import refuse_network_mount
 from eventlog.ownership import Ownership
 from eventlog.store_thread import StoreThread
 from eventlog.torn_copy import IF_COPIED, refuse_if_torn
@@ -72,6 +81,7 @@ class LmdbStore:
         if read_only:
             self._tables = self._open_tables(map_bytes=0)
         else:
+            refuse_network_mount(path)
             make_directory(path)
             self._ownership = Ownership(path / "owner")
             try:
@@ -200,6 +210,7 @@ class LmdbStore:
             create_log(self._path, identity, dictionary)
         elif self._ownership.may_be_of_another(file):
             refuse_if_torn(self._path)
+        refuse_if_unaccounted(self._path)
         self._ownership.note(file)
         return self._open_tables(map_bytes=max(map_bytes, 2 * file.stat().st_size))
 
@@ -312,9 +323,9 @@ class LmdbLog:
         `unsafe_no_flush` gives up the promise of `append`, and exists to prove that the tests
         would notice.
 
-        Raises `Locked` if another process owns the log, `Damaged` if the file is cut off, is no
-        log, or ends in an entry that does not hold, `FileNotFoundError` for `read_only` without
-        a log.
+        Raises `Locked` if another process owns the log, `Unsuitable` unless `read_only` if the place
+        is on a network file system, `Damaged` if the file is cut off, is no log, or ends in an entry
+        that does not hold, `FileNotFoundError` for `read_only` without a log.
         """
         thread = StoreThread("log")
         make_store = partial(

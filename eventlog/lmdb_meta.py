@@ -3,9 +3,11 @@
 LMDB maps its file and trusts it. Before it gets to see the file, its length can be compared with
 what the meta pages claim; `lmdb_file` does that.
 
-The format is LMDB 0.9's (data version 1): page header of 16 bytes; magic u32, version u32, address
-u64, map size u64, two tables of 48 bytes (the first begins with the page size, u32), last page
-u64, transaction u64. Integers are in the machine's own order.
+The format is LMDB 0.9's (data version 1): page header of 16 bytes (number u64, pad u16, flags u16, 4 bytes
+unused); magic u32, version u32, address u64, map size u64, two tables of 48 bytes (the first begins with
+the page size, u32), last page u64, transaction u64. Integers are in the machine's own order.
+
+Whether the tables and the last page are true only the pages themselves can tell: `lmdb_accounts`.
 """
 
 from pathlib import Path
@@ -16,9 +18,28 @@ from eventlog.errors import Damaged
 
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
-_PAGE_HEADER_BYTES = 16
-_META = Struct("=IIQQ I36xQ 40xQ QQ")
+_META_FLAG = 0x08
+TABLE = Struct("=IHHQQQQQ")
+_META = Struct("=Q2xH4x IIQQ 48s48s QQ")
+META_BYTES = _META.size
+"""With the page header. What comes after it in a meta page means nothing."""
+
 _PAGE_BYTES_MIN, _PAGE_BYTES_MAX = 256, 0x8000
+_MAP_BYTES_MAX = 2**46
+"""Larger than any disk, and about the last that a process can map."""
+
+
+class Table(NamedTuple):
+    """What LMDB has on record about one of its tables."""
+
+    pad: int
+    flags: int
+    depth: int
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    entries: int
+    root: int
 
 
 class Meta(NamedTuple):
@@ -27,8 +48,14 @@ class Meta(NamedTuple):
     page_bytes: int
     last_page: int
     transaction: int
-    roots: tuple[int, int]
-    """The pages at the root of the two tables that LMDB keeps itself: of free pages, and of tables."""
+    free: Table
+    """Of free pages. Where others have their pad, it has the page size."""
+    main: Table
+    """Of tables."""
+
+    @property
+    def roots(self) -> tuple[int, int]:
+        return self.free.root, self.main.root
 
     @property
     def file_bytes(self) -> int:
@@ -42,9 +69,9 @@ def read_meta(file: Path) -> Meta:
     Transactions use the two pages in turn. A number that is not in turn was changed by nobody who commits,
     and LMDB, which goes by the higher one, would pass over the last commit and never say so.
     """
-    pages = _read_pages(file)
+    pages = read_pages(file)
     while not _are_in_turn(*pages):
-        before, pages = pages, _read_pages(file)
+        before, pages = pages, read_pages(file)
         if pages == before:  # and not two pages of different times, beside somebody who commits
             first, second = pages
             raise Damaged(
@@ -55,11 +82,14 @@ def read_meta(file: Path) -> Meta:
     return max(pages, key=lambda meta: meta.transaction)
 
 
-def _read_pages(file: Path) -> tuple[Meta, Meta]:
+def read_pages(file: Path) -> tuple[Meta, Meta]:
+    """Both, whatever their numbers say. Raises `Damaged` as `read_meta` does."""
     with file.open("rb") as opened:
-        first = _parse(opened.read(_PAGE_HEADER_BYTES + _META.size), file, page=0)
+        first = _parse(opened.read(_META.size), file, page=0)
         opened.seek(first.page_bytes)
-        second = _parse(opened.read(_PAGE_HEADER_BYTES + _META.size), file, page=1)
+        second = _parse(opened.read(_META.size), file, page=1)
+    if first.page_bytes != second.page_bytes:
+        raise Damaged(f"{file}: pages are of {first.page_bytes} or of {second.page_bytes} bytes")
     return first, second
 
 
@@ -70,13 +100,16 @@ def _are_in_turn(first: Meta, second: Meta) -> bool:
 
 
 def _parse(data: bytes, file: Path, *, page: int) -> Meta:
-    if len(data) < _PAGE_HEADER_BYTES + _META.size:
+    if len(data) < _META.size:
         raise Damaged(f"{file} is cut off inside meta page {page}: {file.stat().st_size} bytes found")
-    magic, version, _, _, page_bytes, free, main, last_page, transaction = _META.unpack_from(
-        data, _PAGE_HEADER_BYTES
-    )
-    if magic != _MAGIC or not _PAGE_BYTES_MIN <= page_bytes <= _PAGE_BYTES_MAX:
+    number, flags, magic, version, _, map_bytes, free, main, last_page, transaction = _META.unpack(data)
+    free_table, main_table = Table(*TABLE.unpack(free)), Table(*TABLE.unpack(main))
+    page_bytes = free_table.pad
+    is_meta = magic == _MAGIC and number == page and flags == _META_FLAG
+    if not is_meta or not _PAGE_BYTES_MIN <= page_bytes <= _PAGE_BYTES_MAX or page_bytes.bit_count() != 1:
         raise Damaged(f"{file}: page {page} is not an LMDB meta page")
     if version != _DATA_VERSION:
         raise Damaged(f"{file}: LMDB data version {version}; only {_DATA_VERSION} (LMDB 0.9) is supported")
-    return Meta(page_bytes, last_page, transaction, (free, main))
+    if map_bytes > _MAP_BYTES_MAX:
+        raise Damaged(f"{file}: meta page {page} is of a map of {map_bytes} bytes, which no machine has")
+    return Meta(page_bytes, last_page, transaction, free_table, main_table)

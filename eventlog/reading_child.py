@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
 
@@ -17,14 +18,19 @@ from typing import IO, Self
 class ReadingChild:
     """`python -m MODULE ARGUMENTS …`, ended at the latest with its context."""
 
-    def __init__(self, module: str, *arguments: object) -> None:
+    def __init__(self, module: str, *arguments: object, told: bytes = b"") -> None:
+        """`told` is what the child finds on stdin, and reads before it prints anything."""
         self._process = subprocess.Popen(
             command(module, *arguments),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
         )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as stdin:  # of a child that is dead already
+            stdin.write(told)
+        self._process.stdin = None  # `communicate` would flush it once more
 
     def __enter__(self) -> Self:
         return self

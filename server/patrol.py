@@ -97,6 +97,7 @@ async def _round(patrol: Patrol, log: Path, share: float) -> None:
         async for report in reports:
             if isinstance(report, Progress):
                 patrol.position, patrol.head = report.position, report.head
+            if not isinstance(report, Finding):
                 continue
             patrol.findings += 1
             if patrol.findings == 1:

@@ -12,8 +12,6 @@ from eventlog.lmdb_meta import read_meta
 
 _PAGE_HEADER = Struct("=QHHHH")
 _NODE = Struct("=HHHH")
-_TABLES_OF_META = Struct("=16x 24x 40x Q 40x Q")
-"""Behind page header, magic, version, address and map size: the roots of free pages and of all tables."""
 _NUMBER = Struct("=Q")
 _OVERFLOW_PAGES = Struct("=12x I")
 _ROOT_IN_TABLE = 40
@@ -28,6 +26,7 @@ class Kind(Enum):
     LEAF = "leaf"
     OVERFLOW = "overflow"
     FREE = "free"
+    FREE_LIST = "list of free pages"
 
 
 def kinds_of(file: Path) -> list[Kind]:
@@ -36,20 +35,24 @@ def kinds_of(file: Path) -> list[Kind]:
     size = meta.page_bytes
     kinds = [Kind.FREE] * (len(data) // size)
     kinds[0] = kinds[1] = Kind.META
-    roots = _TABLES_OF_META.unpack_from(data, size * (meta.transaction % 2))
-    waiting = [root for root in roots if root != _NO_PAGE]
+    waiting = [root for root in meta.roots if root != _NO_PAGE]
+    of_free_list = {meta.free.root}
     while waiting:
         number = waiting.pop()
         start = number * size
         _, _, flags, lower, _ = _PAGE_HEADER.unpack_from(data, start)
         kinds[number] = Kind.BRANCH if flags & _BRANCH else Kind.LEAF
+        if number in of_free_list:
+            kinds[number] = Kind.FREE_LIST
         for offset in Struct(f"={(lower - _PAGE_HEADER.size) // 2}H").unpack_from(
             data, start + _PAGE_HEADER.size
         ):
             low, high, node_flags, key_bytes = _NODE.unpack_from(data, start + offset)
             value = start + offset + _NODE.size + key_bytes
             if flags & _BRANCH:
-                waiting.append(low | high << 16 | node_flags << 32)
+                waiting.append(below := low | high << 16 | node_flags << 32)
+                if number in of_free_list:
+                    of_free_list.add(below)
             elif node_flags & _NESTED_TABLE:
                 [root] = _NUMBER.unpack_from(data, value + _ROOT_IN_TABLE)
                 waiting += [root] if root != _NO_PAGE else []

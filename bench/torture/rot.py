@@ -1,7 +1,8 @@
 """Rot: a flipped bit, a zeroed page, a file that ends too early, in a page of every kind.
 
 The log of a small server is copied, and a page of the copy is damaged: a meta page, a branch, a leaf, one of
-a large value, a free one. Then
+a large value, a free one, one of the list of free pages. A bit that is flipped in a meta page is one of its
+fields, as the rest of it is nothing. Then
 
 * `roomlog check` must find it, name what it concerns, and say what to do; or it was harmless: everything
   that was there can still be read, because nobody had a use for what was changed;
@@ -38,7 +39,7 @@ from eventlog import check
 from eventlog.engines import open_log
 from eventlog.envelope import HEADER
 from eventlog.lmdb_file import DATA_FILE
-from eventlog.lmdb_meta import read_meta
+from eventlog.lmdb_meta import META_BYTES, read_meta
 from eventlog.log import Entry, Position
 from projections.facts import encode_entry
 from server.app import EXIT_LOG_FAILED
@@ -141,7 +142,7 @@ def _damage(file: Path, row: _Row, random: Random) -> str:
     where = f"page {page} zeroed"
     match row.damage:
         case Damage.BIT:
-            bit = random.randrange(8 * page_bytes)
+            bit = random.randrange(8 * (META_BYTES if row.kind is Kind.META else page_bytes))
             contents[start + bit // 8] ^= 1 << bit % 8
             where = f"bit {bit} of page {page}"
         case Damage.ZEROED:

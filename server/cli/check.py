@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from eventlog.check import Finding, inspect
+from eventlog.check import Finding, Ordering, Progress, Replaced, inspect
 from eventlog.log import Position
+from projections.facts import Fact, decode_entry
+from projections.vouching import Vouching
 from server.cli.data_directory import DATA, Data, existing_log, refuse_if_missing
 from server.cli.head import chain_at
 from server.cli.outcome import FINDING, Refused, failures_of
@@ -29,8 +31,9 @@ def check(
 ) -> None:
     """Verify every entry of the log.
 
-    Gaps, digests and the chain, from the first entry to the last, on damaged files too. A server may be
-    running. Prints one finding a line; exit status 1 if there are any.
+    Gaps, digests and the chain, from the first entry to the last, on damaged files too; and of what was
+    erased, whether it was ordered. A server may be running. Prints one finding a line; exit status 1 if
+    there are any.
 
     Entries that were cut off the end leave no trace in the log. With --head, the log must hold what it
     held when that line was printed; with --key, the line must be genuine as well.
@@ -65,15 +68,29 @@ def check(
 def _walk(log: Path) -> tuple[list[Finding], Position]:
     """All findings, and the head."""
     findings: list[Finding] = []
-    head = 0
+    vouching, head = Vouching(), 0
     with progress_shown("check") as progress:
-        for report in inspect(log):
-            if isinstance(report, Finding):
-                findings.append(report)
-            else:
-                head = max(head, report.head)
-                progress(report.position, head)
+        for report in inspect(log, erasures=True):
+            match report:
+                case Finding():
+                    findings.append(report)
+                case Replaced():
+                    vouching.replaced(report.position, report.ordered_by, report.digest)
+                case Ordering():
+                    findings += (Finding(*found) for found in vouching.met(report.position, _facts(report)))
+                case Progress():
+                    head = max(head, report.head)
+                    progress(report.position, head)
+    findings += (Finding(*found) for found in vouching.unmet())
     return findings, head
+
+
+def _facts(ordering: Ordering) -> tuple[Fact, ...]:
+    """Of an entry that need not be one; then it orders nothing."""
+    try:
+        return tuple(decode_entry(ordering.payload))
+    except ValueError:
+        return ()
 
 
 async def _difference(data: Path, expected: Head) -> str | None:

@@ -16,10 +16,11 @@ import typer
 
 from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
-from eventlog.log import Erased, Position
+from eventlog.log import Erased
 from projections.dictionary import entry_dictionary
 from projections.events import decode_event
-from projections.facts import PayloadErased, RoomEvent, decode_entry
+from projections.facts import RoomEvent, decode_entry
+from projections.vouching import Vouching
 from server.cli.data_directory import DATA, Data
 from server.cli.ndjson import decode_line, payload_of
 from server.cli.outcome import FINDING, Refused, failures_of
@@ -83,7 +84,7 @@ async def _fill(url: str, file: Path) -> int:
 def verified(lines: Iterable[bytes]) -> Iterator[bytes | Erased]:
     """The payload of each line. Raises `Refused` with its number for the first that does not hold."""
     previous = NO_PREVIOUS
-    unordered: dict[Position, Erased] = {}
+    vouching = Vouching()
     for number, text in enumerate(lines, 1):
         try:
             line = decode_line(text)
@@ -92,30 +93,23 @@ def verified(lines: Iterable[bytes]) -> Iterator[bytes | Erased]:
                 raise ValueError(f"it has position {line.position}; positions begin at 1 and have no gaps")
             _, previous = seal(number, payload, previous)
             if isinstance(payload, Erased):
-                unordered[number] = payload
+                replacement = sha256(payload.payload).digest()
+                vouching.replaced(number, payload.ordered_by, replacement)
             elif sha256(payload).hexdigest() != line.digest:
                 raise ValueError("its digest is not that of its facts")
             if previous.hex() != line.chain:
                 raise ValueError("its chain does not continue the line before it")
-            for fact in decode_entry(bytes(line.facts)):
+            facts = decode_entry(bytes(line.facts))
+            for fact in facts:
                 if isinstance(fact, RoomEvent):
                     decode_event(fact.stored)
-                elif isinstance(fact, PayloadErased):
-                    _settle(unordered, number, fact)
         except (ValueError, RecursionError) as error:  # among them all decoding errors
             raise _refused(number, str(error)) from error
+        for unordered in vouching.met(number, facts):
+            raise _refused(*unordered)
         yield payload
-    for position, erased in unordered.items():
-        raise _refused(position, f"no entry {erased.ordered_by} orders that it be erased")
-
-
-def _settle(unordered: dict[Position, Erased], position: Position, fact: PayloadErased) -> None:
-    """The order of an erasure vouches for what stands there; an earlier order of the same entry does not."""
-    erased = unordered.get(fact.position)
-    if erased is not None and erased.ordered_by == position:
-        if sha256(erased.payload).hexdigest() != fact.digest:
-            raise ValueError(f"what stands in entry {fact.position} is not what it ordered")
-        del unordered[fact.position]
+    for unordered in vouching.unmet():
+        raise _refused(*unordered)
 
 
 def _refused(number: int, why: str) -> Refused:

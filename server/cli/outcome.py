@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import typer
 
-from eventlog.errors import Damaged, Full, Locked, LogError
+from eventlog.errors import Damaged, Full, Locked, LogError, Unsuitable
 from server.app import WrongServerName
 from server.config import ConfigError
 from server.errors import MatrixError
@@ -24,6 +24,7 @@ WRONG_USE = 2
 
 _NEXT_STEPS: tuple[tuple[type[Exception], int, str], ...] = (
     (Locked, WRONG_USE, "Stop that process first, or name another directory with --data."),
+    (Unsuitable, WRONG_USE, "Name a directory on a disk of this machine, with --data for a server's log."),
     (Damaged, FINDING, "See what else is damaged with: roomlog check"),
     (Full, FINDING, "Nothing was lost. Make room on the disk and repeat the command."),
     (LogError, FINDING, "Repeat the command; if that does not help, see: roomlog check"),

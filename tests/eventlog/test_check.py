@@ -8,13 +8,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import lmdb
 import pytest
 
 from bench.torture.log_writer import LogWriter
-from eventlog.check import CHUNK_ENTRIES, Finding, Progress, inspect
+from eventlog.check import CHUNK_ENTRIES, Finding, Ordering, Progress, Replaced, Report, inspect
 from eventlog.envelope import HEADER, chain_of, seal
 from eventlog.lmdb_file import DATA_FILE
 from eventlog.lmdb_log import LmdbLog
@@ -32,6 +33,7 @@ from tests.harness.damage import (
     make_log,
     page_kind,
     pages,
+    payload_at,
     zero,
 )
 
@@ -195,6 +197,44 @@ def test_a_replaced_entry_breaks_the_chain(path: Path) -> None:
 
     change(path, forge)
     assert findings(path) == [Finding(11, "entry 11: broken chain: it does not continue the entry before it")]
+
+
+# What was erased
+
+
+def erase(path: Path, replacements: dict[Position, bytes], *, ordered_by: Position) -> None:
+    async def run() -> None:
+        log = await LmdbLog.open(path, free_bytes_min=0)
+        await log.erase(replacements, ordered_by=ordered_by)
+        await log.close()
+
+    asyncio.run(run())
+
+
+def of_erasures(path: Path) -> list[Report]:
+    reports = inspect(path, erasures=True)
+    return [report for report in reports if isinstance(report, Replaced | Ordering)]
+
+
+def test_what_was_erased_is_told_with_the_entry_that_ordered_it(path: Path) -> None:
+    erase(path, {10: b"", 5000: b"less"}, ordered_by=5999)
+    assert of_erasures(path) == [
+        Replaced(10, 5999, sha256(b"").digest()),
+        Replaced(5000, 5999, sha256(b"less").digest()),
+        Ordering(5999, payload_at(5999)),
+    ]
+    assert findings(path) == []
+
+
+def test_nobody_is_told_who_does_not_ask(path: Path) -> None:
+    erase(path, {10: b""}, ordered_by=5999)
+    assert {type(report) for report in inspect(path)} == {Progress}
+
+
+def test_an_order_is_told_although_a_page_before_it_ended_the_walk(path: Path) -> None:
+    erase(path, {10: b""}, ordered_by=5999)
+    zero(path, 4500)
+    assert Ordering(5999, payload_at(5999)) in of_erasures(path)
 
 
 # Pages

@@ -2,25 +2,32 @@
 
 import asyncio
 import itertools
+from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
-from projections.facts import Fact, RoomEvent, decode_entry, encode_entry
+from eventlog.log import Erased, Position
+from projections.facts import Fact, PayloadErased, RoomEvent, decode_entry, encode_entry
 from projections.follower import catch_up, open_views
 from projections.projection import Projection
+from projections.pruning import prune
 from projections.registry import PROJECTIONS
 from projections.room_versions import SUPPORTED
-from server.cli.ndjson import Line, decode_line, line_of
+from server.cli import app
+from server.cli.ndjson import Line, decode_line, line_of, payload_of
+from server.rooms.canonical_json import encode
 from server.rooms.event_format import seal_event
 from tests.golden.writing import HERE, digest_of, payloads_in
 
 LOGS = sorted(HERE.glob("*.ndjson"))
+BEFORE_ERASURE, ERASED = HERE / "v0.2.0.ndjson", HERE / "v0.3.0.ndjson"
 
 
 def name_of(value: Path | Projection) -> str:
@@ -49,9 +56,10 @@ def test_there_is_a_golden_log() -> None:
 def test_digests_and_chain_hold(file: Path) -> None:
     previous = NO_PREVIOUS
     for position, line in enumerate(lines_of(file), 1):
-        payload = bytes(line.facts)
+        payload = payload_of(line)
         _, previous = seal(position, payload, previous)
-        assert (line.position, line.digest) == (position, sha256(payload).hexdigest())
+        assert line.position == position
+        assert isinstance(payload, Erased) or line.digest == sha256(payload).hexdigest()
         assert line.chain == previous.hex()
 
 
@@ -72,17 +80,24 @@ def test_entries_are_written_as_they_were(file: Path) -> None:
 
 @every_log
 def test_events_have_the_ids_and_hashes_that_they_had(file: Path) -> None:
-    """A change to canonical JSON, to pruning or to hashing would give old events other ids."""
+    """A change to canonical JSON, to pruning or to hashing would give old events other ids.
+
+    Of an event that was erased the hash of its content stays, and the id, which is the hash of what is left.
+    """
     versions: dict[str, str] = {}
-    for fact in facts_in(file):
-        if not isinstance(fact, RoomEvent):
-            continue
-        if fact.event.type == "m.room.create":
-            versions[fact.room_id] = fact.event.content["room_version"]
-        fields: dict[str, Any] = msgspec.json.decode(fact.stored)
-        del fields["hashes"]
-        sealed = seal_event(fields, SUPPORTED[versions[fact.room_id]])
-        assert (sealed.event_id, bytes(sealed.stored)) == (fact.event_id, bytes(fact.stored))
+    for line in lines_of(file):
+        for fact in decode_entry(bytes(line.facts)):
+            if not isinstance(fact, RoomEvent):
+                continue
+            if fact.event.type == "m.room.create":
+                versions[fact.room_id] = fact.event.content["room_version"]
+            version = SUPPORTED[versions[fact.room_id]]
+            fields: dict[str, Any] = msgspec.json.decode(fact.stored)
+            if line.erased is None:
+                sealed = seal_event({key: fields[key] for key in fields if key != "hashes"}, version)
+                assert bytes(sealed.stored) == bytes(fact.stored)
+            pruned = sha256(encode(prune(fields, version))).digest()
+            assert fact.event_id == "$" + urlsafe_b64encode(pruned).rstrip(b"=").decode()
 
 
 @pytest.mark.parametrize(("file", "projection"), [*itertools.product(LOGS, PROJECTIONS)], ids=name_of)
@@ -111,6 +126,43 @@ async def test_each_projection_can_be_folded_by_itself(ndjson: bytes, tmp_path: 
         assert one_by_one.digest() == together.digest()
         together.abandon()
         one_by_one.abandon()
+
+
+@every_log
+def test_an_imported_log_is_clean_and_exported_as_it_was(file: Path, tmp_path: Path) -> None:
+    roomlog = CliRunner()
+    for command in (["import", str(file)], ["check"], ["export", str(tmp_path / "exported")]):
+        done = roomlog.invoke(app, [*command, "--data", str(tmp_path / "data")])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "exported").read_bytes() == file.read_bytes()
+
+
+def orders_in(file: Path) -> dict[Position, list[tuple[Position, PayloadErased]]]:
+    """By the entry that they are about: the entries that ordered something, with what."""
+    orders: dict[Position, list[tuple[Position, PayloadErased]]] = {}
+    for line in lines_of(file):
+        for fact in decode_entry(bytes(line.facts)):
+            if isinstance(fact, PayloadErased):
+                orders.setdefault(fact.position, []).append((line.position, fact))
+    return orders
+
+
+def test_erased_entries_are_in_some_golden_log() -> None:
+    """Erased as the eraser does it: each by the last of its orders, some by one order and some by two."""
+    counts = set()
+    for line in lines_of(ERASED):
+        if line.erased is not None:
+            *_, (ordered_by, order) = ordered = orders_in(ERASED)[line.position]
+            assert line.erased.ordered_by == ordered_by
+            assert order.digest == sha256(bytes(line.facts)).hexdigest()
+            counts.add(len(ordered))
+    assert counts == {1, 2}
+
+
+@pytest.mark.parametrize("said", ["regretted", "Carol's", "Anybody"])
+def test_nothing_of_what_was_erased_is_in_it(said: str) -> None:
+    assert said.encode() in BEFORE_ERASURE.read_bytes()
+    assert said.encode() not in ERASED.read_bytes()
 
 
 def test_every_kind_of_fact_is_in_some_golden_log() -> None:

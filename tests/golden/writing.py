@@ -3,8 +3,9 @@
     python -m tests.golden.writing log v0.1.0       a new log, of today's facts; never over an old one
     python -m tests.golden.writing digests          the digests of all logs, after a projection changed
 
-The events of rooms come from real decisions, so that their hashes are real; all other facts are stated.
-Clock and chance are given: the same code writes the same log.
+The events of rooms come from real decisions, so that their hashes are real, and what is erased was erased
+by the eraser itself; all other facts are stated. Clock and chance are given: the same code writes the same
+log.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from eventlog.engines import open_log
+from eventlog.log import Erased
 from projections.facts import (
     AccountDeactivated,
     AccountRegistered,
@@ -23,11 +25,9 @@ from projections.facts import (
     AliasSet,
     AppserviceTransactionBegun,
     DeviceRenamed,
-    ErasureCompleted,
     Fact,
     FilterStored,
     PasswordChanged,
-    PayloadErased,
     ProfileChanged,
     RefreshConfirmed,
     RequestAnswered,
@@ -47,10 +47,12 @@ from projections.registry import PROJECTIONS
 from projections.room_versions import SUPPORTED
 from projections.sessions import Session
 from server.app import Running
-from server.cli.ndjson import decode_line, line_of
+from server.cli.ndjson import decode_line, line_of, payload_of
 from server.rooms.creation import CreateRoom, InitialState, RoomRequest, create_room
 from server.rooms.redaction import Redact, redact
 from server.rooms.sending import SendMessage, SetState, send_message, set_state
+from server.users.account import Deactivate, deactivate
+from server.users.erasing import Eraser
 from server.writer import Decided, Turn
 from tests.harness.local_homeserver import local_homeserver
 
@@ -73,6 +75,8 @@ PEOPLE: list[list[Fact]] = [
     [RefreshConfirmed(BOB.user_id, BOB.device_id)],
     [AccountRegistered(CAROL, PASSWORD_HASH, TIME), SessionOpened(CAROL, "A", DIGESTS[5], TIME)],
     [SessionOpened(CAROL, "B", DIGESTS[6], TIME, display_name="")],
+    [ProfileChanged(BOB.user_id, "displayname", TIME, msgspec.Raw(b'"Bob"'))],
+    [ProfileChanged(CAROL, "displayname", TIME, msgspec.Raw(b'"Carol"'))],
 ]
 
 
@@ -95,8 +99,6 @@ def last_facts(room_id: str) -> list[list[Fact]]:
         [ProfileChanged(BOB.user_id, "avatar_url", TIME)],
         [AppserviceTransactionBegun("irc", 0, (), end_of(10), TIME)],
         [AppserviceTransactionBegun("irc", 1, (order_of(11), order_of(13, 2)), order_of(13, 2), TIME + 5)],
-        [PayloadErased(12, (0, 3), DIGESTS[0]), PayloadErased(13, (0,), DIGESTS[1])],
-        [ErasureCompleted(end_of(14), (CAROL,)), PayloadErased(15, (0,), DIGESTS[2])],
     ]
 
 
@@ -141,7 +143,7 @@ async def write_room(parts: Running, version: str) -> str:
         room_alias_name=f"version-{version}",
         name=f"Version {version}",
         topic="Grüße, \N{GREEK SMALL LETTER OMEGA}, \U0001f600",
-        invite=[BOB.user_id],
+        invite=[BOB.user_id, CAROL],
         initial_state=[InitialState("org.example.own", {"a": [1, None, True, {"b": ""}]}, "key")],
     )
     room = Room(parts, await parts.writer.decide(create_room, CreateRoom(ALICE, request)))
@@ -168,6 +170,14 @@ async def write_room(parts: Running, version: str) -> str:
     return room.room_id
 
 
+async def erase(parts: Running) -> None:
+    """First what was redacted, and Carol; then Bob, so that entries that invited both are erased twice."""
+    eraser = Eraser(parts.homeserver, parts.writer, retention=0)
+    assert await eraser.erase_what_is_due()
+    await parts.writer.decide(deactivate, Deactivate(BOB, erase=True))
+    assert await eraser.erase_what_is_due()
+
+
 async def new_log() -> bytes:
     """A log of today's facts, as NDJSON."""
     with tempfile.TemporaryDirectory() as directory:
@@ -177,14 +187,15 @@ async def new_log() -> bytes:
             rooms = [await write_room(parts, version) for version in SUPPORTED]
             for facts in last_facts(rooms[-1]):
                 await parts.writer.decide(state_facts, facts)
+            await erase(parts)
             return b"".join([line_of(entry) async for entry in parts.homeserver.log.read()])
 
 
-def payloads_in(ndjson: bytes) -> list[bytes]:
-    return [bytes(decode_line(line).facts) for line in ndjson.splitlines()]
+def payloads_in(ndjson: bytes) -> list[bytes | Erased]:
+    return [payload_of(decode_line(line)) for line in ndjson.splitlines()]
 
 
-async def digest_of(payloads: list[bytes], projection: Projection) -> str:
+async def digest_of(payloads: list[bytes | Erased], projection: Projection) -> str:
     """What a log amounts to in the views of one projection."""
     with tempfile.TemporaryDirectory() as directory:
         async with open_log("memory:") as log:
@@ -197,7 +208,7 @@ async def digest_of(payloads: list[bytes], projection: Projection) -> str:
                 views.abandon()
 
 
-def digests_of(payloads: list[bytes]) -> str:
+def digests_of(payloads: list[bytes | Erased]) -> str:
     return "".join(
         f"{projection.name} {projection.version} {asyncio.run(digest_of(payloads, projection))}\n"
         for projection in PROJECTIONS

@@ -9,7 +9,8 @@ import pytest
 from tests.harness.server_process import serving
 from tests.server.cli.conftest import Roomlog, append, payloads_and_chains
 from tests.server.cli.sample import ENTRIES
-from tests.server.cli.test_check import data_file
+from tests.server.cli.test_check import PRUNED, data_file, ordered
+from tests.server.cli.test_check import replace as replace_erased
 
 PAGE_BYTES = 4096
 
@@ -106,3 +107,23 @@ def test_what_is_no_log_has_nothing_to_save(roomlog: Roomlog, data: Path, saved:
     done = roomlog("salvage", data, "--into", saved)
     assert (done.returncode, done.stdout) == (1, "")
     assert not saved.exists()
+
+
+def test_what_was_erased_by_order_of_a_lost_entry_is_ordered_anew(
+    roomlog: Roomlog, data: Path, saved: Path, tmp_path: Path
+) -> None:
+    append(data, [[ordered(PRUNED)]])
+    replace_erased(data, PRUNED)
+    before = payloads_and_chains(data)
+    # In pages that are not used any more as well.
+    data_file(data).write_bytes(data_file(data).read_bytes().replace(b'"$name-2"', b'"$name-3"'))
+    done = roomlog("salvage", data, "--into", saved)
+    assert done.stdout.splitlines()[1] == (
+        "ordered 1 erasures anew, as the entries that ordered them are lost"
+    )
+    assert payloads_and_chains(saved)[:-1] == before[:6]
+    assert roomlog("check", "--data", saved).stdout == "clean: 7 entries\n"
+    roomlog("export", "saved.ndjson", "--data", saved)
+    assert roomlog("import", "saved.ndjson", "--data", tmp_path / "again").returncode == 0
+    with serving(saved):
+        pass  # what it has to erase is erased already
