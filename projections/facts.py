@@ -19,7 +19,6 @@ import msgspec
 from eventlog.log import Position
 from projections.computed import computed
 from projections.events import Event, decode_event
-from projections.tables import Key, key
 
 Order: TypeAlias = int
 """Where a fact stands among all facts: the position of its entry and its index in it, as one integer."""
@@ -49,7 +48,7 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="fact", omit_defaults=True):
     """All facts are tagged with a name that never changes."""
 
 
-class Transaction(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+class Transaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """The request that caused a fact, where the client named it by a transaction id.
 
     The scope of `id` is the user acted as, the device and the request: two requests are the same one
@@ -61,11 +60,6 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     request: str
     """HTTP method and decoded path without the version prefix, so that all prefixes share one scope."""
     id: str
-
-    @computed
-    def key(self) -> Key:
-        """Of request and id; the decision looks for it, and the fold writes it."""
-        return key((self.request, self.id))
 
 
 class ServerNamed(_Fact, frozen=True, tag="server_named"):
