@@ -18,8 +18,16 @@ _FRAME_BYTES_MAX = 1 << 20
 
 
 def is_found(text: str, file: Path) -> bool:
-    raw, wanted = bytes_on_disk(file), text.encode()
-    return wanted in raw or any(wanted in said for said in _decompressed(raw))
+    raw = bytes_on_disk(file)
+    return text.encode() in raw or bool(_frames_with(text, raw))
+
+
+def damage(text: str, file: Path) -> None:
+    """Flip a bit in the middle of every compressed entry that holds a text, wherever a copy of it is left."""
+    raw = bytearray(file.read_bytes())
+    for start, length in _frames_with(text, bytes(raw)):
+        raw[start + length // 2] ^= 0b100
+    file.write_bytes(raw)
 
 
 def bytes_on_disk(file: Path) -> bytes:
@@ -37,12 +45,19 @@ def bytes_on_disk(file: Path) -> bytes:
     return b"".join(found)
 
 
-def _decompressed(raw: bytes) -> Iterator[bytes]:
+def _frames_with(text: str, raw: bytes) -> list[tuple[int, int]]:
+    """Where they begin, and how long they are."""
+    return [(start, length) for start, length, said in _frames(raw) if text.encode() in said]
+
+
+def _frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
     dictionary = zstandard.ZstdCompressionDict(entry_dictionary())
     at = raw.find(_FRAME_BEGINS)
     while at >= 0:
         frame = zstandard.ZstdDecompressor(dict_data=dictionary).decompressobj()
         # It may be the beginning of something else, or of what is not whole any more.
         with suppress(zstandard.ZstdError):
-            yield frame.decompress(raw[at : at + _FRAME_BYTES_MAX])
+            data = raw[at : at + _FRAME_BYTES_MAX]
+            said = frame.decompress(data)
+            yield at, len(data) - len(frame.unused_data), said
         at = raw.find(_FRAME_BEGINS, at + 1)

@@ -30,6 +30,7 @@ from server.users.account import give_up_and_erase
 from server.writer import Decided, Turn
 from tests.harness.client import Client
 from tests.harness.local_homeserver import fast_directory, local_homeserver
+from tests.harness.remains import damage
 from tests.harness.server_process import ServerProcess, serving
 from tests.server.test_writer import FailingLog, between, set_alias
 from tests.server.users.test_erasing import BOB, DAY, RETENTION, house
@@ -281,8 +282,7 @@ def test_what_the_patrol_finds_is_counted(watchful: ServerProcess, tmp_path: Pat
     client.say(room, "soon to be damaged")
     client.say(room, "the last entry, which is read at the start")
     assert watchful.stop() == 0
-    file = log_path(tmp_path / "data") / DATA_FILE
-    file.write_bytes(file.read_bytes().replace(b"soon to be damaged", b"soon to be damageD"))
+    damage("soon to be damaged", log_path(tmp_path / "data") / DATA_FILE)
     watchful.start()
     found = values_once(watchful, lambda found: found.get("roomlog_patrol_last_round_findings", 0) > 0)
     assert found["roomlog_patrol_last_round_findings"] == 1
