@@ -5,14 +5,22 @@ one. A dictionary is some kilobytes of such forms, trained once and shipped; it 
 anybody said, for it can never be erased. Each payload stands by itself, so that any one can be read, and
 erased, without its neighbours.
 
+    CRC-32 of the frame, 4 bytes big endian    then the frame, as zstd writes it
+
+The envelope's digest speaks of the payload. There are bits in a frame that zstd does not look at, so that one
+of them could be flipped and the payload still be whole; the checksum is there so that none goes unnoticed.
+
 Measured (2 cores, entries of 763 bytes of JSON, a dictionary of 16 KiB): 310 bytes, 2.5 µs to compress and
 1.5 µs to decompress. At higher levels than 1 it takes longer for next to nothing (3: 305 bytes, 3.5 µs;
 6: 296 bytes, 12 µs).
 """
 
+from zlib import crc32
+
 import zstandard
 
 _LEVEL = 1
+_CHECKSUM_BYTES = 4
 
 
 class Compression:
@@ -24,7 +32,7 @@ class Compression:
             prepared = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_FULLDICT)
             prepared.precompute_compress(level=_LEVEL)
             # What the envelope says already is left out: how long the payload is, and whether it is whole.
-            self.compress = zstandard.ZstdCompressor(
+            self._compress = zstandard.ZstdCompressor(
                 level=_LEVEL,
                 dict_data=prepared,
                 write_checksum=False,
@@ -35,9 +43,17 @@ class Compression:
         except zstandard.ZstdError as error:
             raise ValueError(f"no dictionary: {error}") from error
 
+    def compress(self, payload: bytes) -> bytes:
+        frame = self._compress(payload)
+        return crc32(frame).to_bytes(_CHECKSUM_BYTES) + frame
+
     def decompress(self, data: bytes, length: int) -> bytes:
-        """What becomes `data` by compressing. Raises `ValueError` if nothing of `length` bytes does."""
+        """What becomes `data` by compressing. Raises `ValueError` for what is none, or gets longer."""
+        frame = data[_CHECKSUM_BYTES:]
+        if crc32(frame) != int.from_bytes(data[:_CHECKSUM_BYTES]):
+            raise ValueError("wrong checksum")
         try:
-            return self._decompress(data, max_output_size=length, allow_extra_data=False)
+            # For zstd 0 would mean that it is not known.
+            return self._decompress(frame, max_output_size=length or 1, allow_extra_data=False)
         except (zstandard.ZstdError, MemoryError) as error:
             raise ValueError(str(error)) from error

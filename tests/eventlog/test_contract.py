@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,27 @@ from eventlog.engines import open_log
 from eventlog.envelope import NO_PREVIOUS, seal
 from eventlog.errors import Closed, Conflict
 from eventlog.log import Entry, Erased, Log, Position
+from projections.dictionary import entry_dictionary
 
 pytestmark = pytest.mark.anyio
 
 ADDRESSES = {
     "memory": "memory:",
     "lmdb": "lmdb:{directory}",
+    "compressed": "lmdb:{directory}",
 }
+DICTIONARIES = {"compressed": entry_dictionary()}
 
 
 @pytest.fixture(params=ADDRESSES)
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Log]:
-    async with open_log(ADDRESSES[request.param].format(directory=tmp_path)) as opened:
-        yield opened
+    async with opened(request.param, tmp_path) as log:
+        yield log
+
+
+def opened(engine: str, directory: Path) -> AbstractAsyncContextManager[Log]:
+    address = ADDRESSES[engine].format(directory=directory)
+    return open_log(address, dictionary=DICTIONARIES.get(engine, b""))
 
 
 async def read(log: Log, *, after: Position = 0) -> list[Entry]:
@@ -244,6 +252,32 @@ async def test_a_closed_log_refuses_every_call(log: Log) -> None:
         log.read()
 
 
+async def test_a_payload_is_looked_up_by_its_position(log: Log) -> None:
+    head = await log.append([b"first", b"second " * 100, b""], after=0)
+    found = [log.payload_at(position) for position in range(1, head + 1)]
+    assert found == [b"first", b"second " * 100, b""]
+
+
+@pytest.mark.parametrize("position", [0, 3])
+async def test_where_there_is_no_entry_none_is_looked_up(log: Log, position: Position) -> None:
+    await log.append([b"first", b"second"], after=0)
+    with pytest.raises(LookupError, match=f"there is no entry {position}"):
+        log.payload_at(position)
+
+
+async def test_what_is_looked_up_once_it_was_erased_is_what_stands_there(log: Log) -> None:
+    await log.append([b"secret " * 30, b"order"], after=0)
+    await log.erase({1: b"gone"}, ordered_by=2)
+    assert log.payload_at(1) == b"gone"
+
+
+async def test_nothing_is_looked_up_in_a_closed_log(log: Log) -> None:
+    await log.append([b"first"], after=0)
+    await log.close()
+    with pytest.raises(Closed):
+        log.payload_at(1)
+
+
 async def test_closing_twice_is_harmless(log: Log) -> None:
     await asyncio.gather(log.close(), log.close())
     await log.close()
@@ -264,8 +298,8 @@ async def test_a_log_behaves_like_a_list(engine: str, attempts: list[tuple[list[
     """`after` hits the head now and then: those batches are in, the others are not."""
     model: list[bytes] = []
     async with AsyncExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory())
-        log = await stack.enter_async_context(open_log(ADDRESSES[engine].format(directory=directory)))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        log = await stack.enter_async_context(opened(engine, directory))
         for batch, after in attempts:
             try:
                 assert await log.append(batch, after=min(after, len(model))) == len(model) + len(batch)

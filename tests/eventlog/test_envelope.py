@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.envelope import ERASED, HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
+from eventlog.compression import Compression
+from eventlog.envelope import COMPRESSED, ERASED, HEADER, NO_PREVIOUS, chain_of, erase, seal, unseal
 from eventlog.errors import Damaged
 from eventlog.log import Erased, Position
+from projections.dictionary import entry_dictionary
 
 POSITIONS = st.integers(1, 2**64 - 1)
 PAYLOADS = st.binary(max_size=300)
@@ -151,3 +153,46 @@ def test_the_bytes_of_version_one_stay() -> None:
         "68656c6c6f"
     )
     assert chain.hex() == "e2510f223b83cad62a28fe247279c503189b1a77d433580cf9ef8092ff701e11"
+
+
+# Compressed payloads
+
+COMPRESSION = Compression(entry_dictionary())
+LONG = b'[{"fact":"room_event","event_id":"$x","event":{"auth_events":[],"content":{}}}]'
+
+
+@given(POSITIONS, PAYLOADS, CHAINS)
+def test_a_compressed_entry_is_the_same_entry(position: Position, payload: bytes, previous: bytes) -> None:
+    data, chain = seal(position, payload, previous, COMPRESSION)
+    plain, plain_chain = seal(position, payload, previous)
+    assert chain == plain_chain == chain_of(data)
+    assert unseal(data, position, previous, COMPRESSION) == unseal(plain, position, previous)
+    assert len(data) <= len(plain)
+
+
+def test_what_does_not_get_shorter_is_stored_as_it_is() -> None:
+    assert seal(1, b"?", NO_PREVIOUS, COMPRESSION) == seal(1, b"?", NO_PREVIOUS)
+
+
+@given(st.data())
+def test_any_flipped_bit_of_a_compressed_entry_is_found(data: st.DataObject) -> None:
+    sealed = bytearray(seal(7, LONG, NO_PREVIOUS, COMPRESSION)[0])
+    assert sealed[1] == COMPRESSED
+    bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
+    sealed[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(Damaged) as raised:
+        unseal(bytes(sealed), 7, NO_PREVIOUS, COMPRESSION)
+    assert raised.value.position == 7
+
+
+def test_without_the_dictionary_it_is_damaged() -> None:
+    data, _ = seal(1, LONG, NO_PREVIOUS, COMPRESSION)
+    with pytest.raises(Damaged, match="entry 1: compressed, in a log without a dictionary"):
+        unseal(data, 1, NO_PREVIOUS)
+
+
+def test_what_stands_for_an_erased_payload_is_not_compressed() -> None:
+    data, chain = seal(3, LONG, NO_PREVIOUS, COMPRESSION)
+    erased = erase(data, b"gone", 9)
+    entry = unseal(erased, 3, NO_PREVIOUS)
+    assert (entry.payload, entry.chain, chain_of(erased)) == (b"gone", chain, chain)

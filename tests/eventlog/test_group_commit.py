@@ -201,3 +201,38 @@ async def test_every_item_is_settled_in_order(turns: list[int], batch_max: int, 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     taken = [item for item, outcome in enumerate(outcomes) if not isinstance(outcome, Overloaded)]
     assert committed == taken == [outcome for outcome in outcomes if isinstance(outcome, int)]
+
+
+# Who has nothing to wait with
+
+
+async def test_who_hands_in_is_told_the_result(storage: Storage, gathering: GroupCommit[int, int]) -> None:
+    told: list[int | BaseException] = []
+    for item in (1, 2):
+        gathering.hand_in(item, told.append)
+    storage.release()
+    await gathering.submit(3)
+    assert told == [10, 20]
+
+
+async def test_who_hands_in_is_told_of_failures(storage: Storage, gathering: GroupCommit[int, int]) -> None:
+    told: list[int | BaseException] = []
+    gathering.hand_in(-1, told.append)
+    storage.release()
+    await gathering.close()
+    assert [str(outcome) for outcome in told] == ["-1"]
+
+
+async def test_handing_in_counts_as_waiting(storage: Storage, gathering: GroupCommit[int, int]) -> None:
+    for item in range(8):
+        gathering.hand_in(item, lambda _: None)
+    with pytest.raises(Overloaded):
+        gathering.hand_in(8, lambda _: None)
+    storage.release()
+    await gathering.close()
+
+
+async def test_nothing_can_be_handed_in_after_closing(gathering: GroupCommit[int, int]) -> None:
+    await gathering.close()
+    with pytest.raises(Closed):
+        gathering.hand_in(1, lambda _: None)

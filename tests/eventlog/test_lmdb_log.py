@@ -1,5 +1,6 @@
 """What is particular to the LMDB engine: one owner, one file that grows, storage that fails."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,11 +17,13 @@ import pytest
 
 from bench.torture.log_writer import LogWriter, payload_at
 from eventlog import lmdb_file
+from eventlog.check import Finding, inspect
 from eventlog.errors import Closed, Damaged, Full, Locked, LogError, Unknown
 from eventlog.lmdb_file import DATA_FILE, READERS_MAX, LmdbTables, create_log
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
+from projections.dictionary import entry_dictionary
 from tests.harness.damage import OVERFLOW
 
 pytestmark = pytest.mark.anyio
@@ -390,6 +393,88 @@ async def test_another_lmdb_environment_is_refused(tmp_path: Path) -> None:
     lmdb.open(str(tmp_path), max_dbs=2, lib_version=0).close()
     with pytest.raises(Damaged, match="does not hold a log"):
         await open_and_close(tmp_path)
+
+
+# The dictionary that entries are compressed with
+
+DICTIONARY = entry_dictionary()
+FACT = b'[{"fact":"room_event","event_id":"$x","event":{"auth_events":[],"content":{"body":"%d"}}}]'
+
+
+async def make_compressed(path: Path) -> None:
+    log = await LmdbLog.open(path, free_bytes_min=0, dictionary=DICTIONARY)
+    await log.append([FACT % number for number in range(3)], after=0)
+    await log.close()
+
+
+def damage_dictionaries(path: Path, count: int) -> None:
+    data = bytearray((path / DATA_FILE).read_bytes())
+    middle = DICTIONARY[8_000:8_050]
+    at = -1
+    for _ in range(count):
+        at = data.index(middle, at + 1)
+        data[at] ^= 1
+    (path / DATA_FILE).write_bytes(data)
+
+
+async def test_a_log_keeps_the_dictionary_it_was_made_with(tmp_path: Path) -> None:
+    await make_compressed(tmp_path)
+    async with opened(tmp_path) as log:
+        await log.append([FACT % 3], after=3)
+        assert [log.payload_at(position) for position in range(1, 5)] == [
+            FACT % number for number in range(4)
+        ]
+    assert b'"fact":"room_event","event_id":"$x"' not in (tmp_path / DATA_FILE).read_bytes()
+
+
+async def test_a_log_without_a_dictionary_takes_none(tmp_path: Path) -> None:
+    await open_and_close(tmp_path)
+    log = await LmdbLog.open(tmp_path, free_bytes_min=0, dictionary=DICTIONARY)
+    await log.append([FACT % 0], after=0)
+    await log.close()
+    assert FACT % 0 in (tmp_path / DATA_FILE).read_bytes()
+
+
+async def test_one_of_two_dictionaries_is_enough(tmp_path: Path) -> None:
+    await make_compressed(tmp_path)
+    damage_dictionaries(tmp_path, 1)
+    async with opened(tmp_path) as log:
+        assert log.payload_at(3) == FACT % 2
+    findings = [report.what for report in inspect(tmp_path) if isinstance(report, Finding)]
+    assert findings == ["one of the two copies of the dictionary is damaged; the other one is whole"]
+
+
+async def test_without_a_dictionary_nothing_is_opened(tmp_path: Path) -> None:
+    await make_compressed(tmp_path)
+    damage_dictionaries(tmp_path, 2)
+    with pytest.raises(Damaged, match="dictionary and the copy of it are damaged"):
+        await open_and_close(tmp_path)
+
+
+async def test_a_log_of_the_first_format_goes_on(tmp_path: Path) -> None:
+    """It has no dictionary, and nothing in it is compressed."""
+    await open_and_close(tmp_path)
+    environment = lmdb.open(str(tmp_path), max_dbs=2, lib_version=0)
+    with environment.begin(write=True) as transaction:
+        meta = environment.open_db(b"meta", transaction)
+        transaction.put(b"format", b"1", db=meta)
+        for name in (b"dictionary", b"dictionary copy"):
+            transaction.delete(name, db=meta)
+    environment.close()
+    async with opened(tmp_path) as log:
+        await log.append([b"hello"], after=0)
+        assert log.payload_at(1) == b"hello"
+
+
+async def test_payloads_are_looked_up_while_the_map_grows(tmp_path: Path) -> None:
+    async with opened(tmp_path, map_bytes=1 << 16) as log:
+        head = await log.append([b"first"], after=0)
+        for _ in range(12):
+            appending = asyncio.create_task(log.append([bytes(100_000)] * 4, after=head))
+            while not appending.done():
+                assert log.payload_at(1) == b"first"
+                await asyncio.sleep(0)
+            head = await appending
 
 
 # Entries that are not what was appended
