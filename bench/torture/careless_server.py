@@ -56,14 +56,15 @@ class _EarlyLog:
 
 
 @asynccontextmanager
-async def _open_early(address: str) -> AsyncIterator[_EarlyLog]:
-    async with open_log(address) as log:
+async def _open_early(address: str, *, dictionary: bytes) -> AsyncIterator[_EarlyLog]:
+    async with open_log(address, dictionary=dictionary) as log:
         yield _EarlyLog(log)
 
 
 @asynccontextmanager
-async def _open_without_floor(address: str) -> AsyncIterator[Log]:
-    log = await LmdbLog.open(Path(address.removeprefix("lmdb:")), free_bytes_min=_NO_FLOOR)
+async def _open_without_floor(address: str, *, dictionary: bytes) -> AsyncIterator[Log]:
+    path = Path(address.removeprefix("lmdb:"))
+    log = await LmdbLog.open(path, free_bytes_min=_NO_FLOOR, dictionary=dictionary)
     try:
         yield log
     finally:

@@ -37,6 +37,7 @@ from bench.torture.part import Part, Result, Trial
 from bench.torture.server_process import ServerProcess
 from bench.workload import write_log
 from eventlog.engines import open_log
+from projections.dictionary import entry_dictionary
 from server.config import log_url
 from server.http.doorkeeper import FILES_FOR_OTHERS
 from server.sync.audience import WAITING_PER_USER_MAX
@@ -173,7 +174,7 @@ async def _write_history(seed: int, data: Path, polls: int) -> tuple[str, list[s
     """A room, its sender, and enough users for the polls; returns the room's id and the users' tokens."""
     users = -(-polls // (WAITING_PER_USER_MAX // 2))
     content = {"msgtype": "m.text", "body": "a" * _UNREAD_BYTES}
-    async with open_log(log_url(data)) as log:
+    async with open_log(log_url(data), dictionary=entry_dictionary()) as log:
         with authoring(seed) as author:
             entries = [author.name_server()]
             sender, facts = author.register("sender")

@@ -17,6 +17,7 @@ from bench.author import authoring, token_of
 from bench.connection import Answer, Connection, Refused, request_bytes
 from bench.workload import write_log
 from eventlog.engines import open_log
+from projections.dictionary import entry_dictionary
 from server.config import log_url
 
 PEOPLE = 8
@@ -103,7 +104,7 @@ async def begin(data: Path, seed: int) -> Crowd:
             entries.append(facts)
             entries += (author.join(room, user) for user in users if user != users[number])
             room_ids.append(room.room_id)
-        async with open_log(log_url(data)) as log:
+        async with open_log(log_url(data), dictionary=entry_dictionary()) as log:
             await write_log(log, entries)
     senders = [
         Sender(number, token_of(user.user_id), room_ids[number % ROOMS]) for number, user in enumerate(users)

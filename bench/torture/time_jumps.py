@@ -33,6 +33,7 @@ from bench.torture.rebuilt_views import ViewsDiffer, assert_views_are_as_rebuilt
 from bench.torture.server_process import ServerProcess
 from bench.workload import write_log
 from eventlog.engines import open_log
+from projections.dictionary import entry_dictionary
 from server.config import log_url
 
 _CLIENT = "/_matrix/client/v3"
@@ -110,7 +111,7 @@ async def _begin(seed: int, data: Path) -> str:
         (sender, first), (follower, second) = author.register("sender"), author.register("follower")
         room, of_room = author.create_room(sender)
         entries += [first, second, of_room, author.join(room, follower)]
-        async with open_log(log_url(data)) as log:
+        async with open_log(log_url(data), dictionary=entry_dictionary()) as log:
             await write_log(log, entries)
     return room.room_id
 

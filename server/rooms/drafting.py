@@ -124,13 +124,13 @@ class RoomDraft:
         self._depth += 1
         return fact
 
-    def _asked(
-        self, event_type: str, sender: str, state_key: str | None
-    ) -> tuple[str | None, str, str] | None:
+    def _asked(self, event_type: str, sender: str, state_key: str | None) -> tuple[str, str, str] | None:
         """Under what `_FORMS` may know a form; `None` if it depends on anything else."""
         if state_key is not None or self.facts or looks_at_content(event_type):
             return None
-        return state.version_of(self.turn.view, self.room_id), sender, event_type
+        known = state.version_of(self.turn.view, self.room_id)
+        # `None` for a room that the views have not seen, and for every other such room.
+        return None if known is None else (known, sender, event_type)
 
     def _message(
         self, form: MessageForm, content: Mapping[str, Any], transaction: Transaction | None
