@@ -20,7 +20,7 @@ from eventlog.compression import Compression
 from projections.dictionary import FILE, entry_dictionary
 from projections.facts import encode_entry
 
-_DICTIONARY_BYTES = 16 * 1024
+_DICTIONARY_BYTES = 8 * 1024
 _SEEDS_TO_TRAIN = range(1_000, 1_100)
 _SEEDS_TO_TRY = range(2_000, 2_010)
 _EVENTS_OF_EACH = 120

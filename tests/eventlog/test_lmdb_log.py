@@ -409,7 +409,7 @@ async def make_compressed(path: Path) -> None:
 
 def damage_dictionaries(path: Path, count: int) -> None:
     data = bytearray((path / DATA_FILE).read_bytes())
-    middle = DICTIONARY[8_000:8_050]
+    middle = DICTIONARY[4_000:4_050]
     at = -1
     for _ in range(count):
         at = data.index(middle, at + 1)
