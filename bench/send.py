@@ -18,8 +18,9 @@ log, are appended to a new one, and to LMDB with nothing around it, so many at a
 
 Does it matter where they talk? The same users send into one hot room, and into 1,000 rooms in turn.
 
-Where the microseconds of a send go (64 connections, 127 µs of the server's CPU time for each at 46e964e; threads
-and kernel by perf, cpu-clock; the interpreter's share of the main thread by the samples that py-spy took of it):
+Where the microseconds of a send go (64 connections, 127 µs of the server's CPU time for each at 46e964e;
+threads and kernel by perf, cpu-clock; the interpreter's share of the main thread by the samples that py-spy
+took of it):
 
     event loop and sockets: uvloop, the kernel                         18
     HTTP of a request: llhttp, the connection                          13
@@ -32,8 +33,8 @@ and kernel by perf, cpu-clock; the interpreter's share of the main thread by the
 
 The empty route of the ceiling took 56 at that time: the first two rows, and Starlette's way to a route. With
 everything hot in the caches, in a loop of its own, a send costs half: 18 up to the decision and back from it,
-9 to decide, 4 to fold, 7 for LMDB, 4 to seal. The rest is what a core takes longer when kernel, HTTP, decisions
-and two LMDB files take turns on it; so fewer instructions are worth more than faster ones.
+9 to decide, 4 to fold, 7 for LMDB, 4 to seal. The rest is what a core takes longer when kernel, HTTP,
+decisions and two LMDB files take turns on it; so fewer instructions are worth more than faster ones.
 """
 
 from collections.abc import Iterator, Sequence
