@@ -66,10 +66,7 @@ class View:
 
     def fact_at(self, order: Order) -> Fact:
         """Raises `LookupError` if there is none."""
-        facts, index = self.facts_at(position_of(order)), index_of(order)
-        if index >= len(facts):
-            raise LookupError(f"there is no fact {index} in entry {position_of(order)}")
-        return facts[index]
+        return self._entries.fact_at(order)
 
     def get(self, table: Table[Value], at: Key) -> Value | None:
         memory = self._memories.of_table.get(table.name)
@@ -205,6 +202,10 @@ class WritableView(View):
 
     def facts_at(self, position: Position) -> Sequence[Fact]:
         return self._appended.get(position) or super().facts_at(position)
+
+    def fact_at(self, order: Order) -> Fact:
+        appended = self._appended.get(position_of(order))
+        return super().fact_at(order) if appended is None else appended[index_of(order)]
 
     def get(self, table: Table[Value], at: Key) -> Value | None:
         written = self._written.get(table.name)
