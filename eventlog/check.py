@@ -23,26 +23,30 @@ Measured (2 cores, 1,000,000 entries of 390 bytes, cached): 480,000 entries/s. O
 entries of 765 bytes, with the pages counted: 300,000 entries/s of a core, 3 in 100 of it for the pages.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from hashlib import sha256
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
 from eventlog.compression import Compression
-from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, unseal
+from eventlog.envelope import NO_PREVIOUS, unseal
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DAMAGE, DATA_FILE, LmdbTables, refuse_if_short
-from eventlog.log import Entry, Position
+from eventlog.log import Position
 from eventlog.reading_child import ReadingChild, leave_no_core
+from eventlog.verifying import Assistant, Finding, Replaced, Stretch, Verdict, stretched, verify
 
 CHUNK_ENTRIES = 4096
 CHUNK_BYTES = 4 * 1024 * 1024
 POSITION_MAX = 2**64 - 1
+
+ENTRIES_FOR_TWO = 50_000
+"""From how many on a second process is worth its start."""
 
 CHILDREN_MAX = 100
 """How many children may die before the walk is given up; one bad page takes about six."""
@@ -53,22 +57,6 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
     position: Position
     head: Position
-
-
-class Finding(msgspec.Struct, frozen=True, tag="finding"):
-    """Something is wrong, at `position` or, if that is 0, with the file as a whole."""
-
-    position: Position
-    what: str
-
-
-class Replaced(msgspec.Struct, frozen=True, tag="replaced"):
-    """The payload of an entry was erased, as a later entry is said to have ordered."""
-
-    position: Position
-    ordered_by: Position
-    digest: bytes
-    """SHA-256 of what stands there instead."""
 
 
 class Ordering(msgspec.Struct, frozen=True, tag="ordering"):
@@ -102,7 +90,7 @@ def inspect(path: Path, *, erasures: bool = False) -> Iterator[Report]:
         with ReadingChild("eventlog.check", *arguments, told=msgspec.json.encode(orders)) as child:
             for report in map(decode_report, child.output):
                 if lost and report.position >= first:
-                    yield _stretch(lost, first - 1)
+                    yield stretched(lost, first - 1)
                     lost, stride = None, 1
                 if isinstance(report, Progress):
                     seen, head = max(seen, report.position), max(head, report.head)
@@ -127,7 +115,7 @@ def inspect(path: Path, *, erasures: bool = False) -> Iterator[Report]:
     else:
         yield Finding(seen + 1, f"given up after {CHILDREN_MAX} pages that could not be read")
     if lost:
-        yield _stretch(lost, max(head, lost.position))
+        yield stretched(lost, max(head, lost.position))
 
 
 def _follow(orders: set[Position], report: Report) -> None:
@@ -169,53 +157,72 @@ def _walk(
     head = tables.count()
     yield Progress(first - 1, head)
     began = time.perf_counter()
-    expected, seen = first, 0
+    seen, upto = 0, first - 1
     compression = Compression(tables.dictionary) if tables.dictionary else None
-    previous = NO_PREVIOUS if first == 1 else None
+    is_long = (
+        share == 1 and head - max(first, slow_until) >= ENTRIES_FOR_TWO and len(os.sched_getaffinity(0)) > 1
+    )
+    with Assistant(tables.dictionary) if is_long else nullcontext() as assistant:
+        for stretch, verdicts in _verified(_stretches(tables, first, slow_until), compression, assistant):
+            yield from _told(stretch, verdicts, orders, compression)
+            seen, upto = seen + len(stretch.entries), stretch.entries[-1][0]
+            head = max(head, upto)
+            yield Progress(upto, head)
+            if share < 1:
+                time.sleep((time.perf_counter() - began) * (1 / share - 1))
+                began = time.perf_counter()
+    count = tables.count()
+    # Unless there are more by now, because somebody appends, there have to be as many as were seen.
+    if first == 1 and seen != count and not tables.stored(upto, POSITION_MAX, entries_max=1):
+        yield Finding(upto + 1, f"{count} entries are stored, it says, but {seen} can be found")
+
+
+def _stretches(tables: LmdbTables, first: Position, slow_until: Position) -> Iterator[Stretch]:
+    expected, previous = first, NO_PREVIOUS if first == 1 else None
     while stored := tables.stored(
         expected - 1,
         POSITION_MAX,
         entries_max=1 if expected <= slow_until else CHUNK_ENTRIES,
         bytes_max=CHUNK_BYTES,
     ):
-        for position, data in stored:
-            if position != expected:
-                yield _stretch(Finding(expected, "missing"), position - 1)
-                previous = None
-            try:
-                entry = unseal(data, position, previous, compression)
-                previous = entry.chain
-                if orders is not None and (entry.erased is not None or position in orders):
-                    yield from _of_erasures(entry, orders)
-            except Damaged as error:
-                yield Finding(position, str(error))
-                previous = chain_of(data) if len(data) >= HEADER.size else None
-            expected = position + 1
-        seen += len(stored)
-        head = max(head, expected - 1)
-        yield Progress(expected - 1, head)
-        if share < 1:
-            time.sleep((time.perf_counter() - began) * (1 / share - 1))
-            began = time.perf_counter()
-    count = tables.count()
-    # Unless there are more by now, because somebody appends, there have to be as many as were seen.
-    if first == 1 and seen != count and not tables.stored(expected - 1, POSITION_MAX, entries_max=1):
-        yield Finding(expected, f"{count} entries are stored, it says, but {seen} can be found")
+        stretch = Stretch(stored, expected, previous)
+        yield stretch
+        expected, previous = stored[-1][0] + 1, stretch.chain
 
 
-def _of_erasures(entry: Entry, orders: set[Position]) -> Iterator[Report]:
-    if entry.erased is not None:
-        orders.add(entry.erased.ordered_by)
-        yield Replaced(entry.position, entry.erased.ordered_by, sha256(entry.payload).digest())
-    if entry.position in orders:  # an order may have been replaced itself
-        orders.remove(entry.position)
-        yield Ordering(entry.position, entry.payload)
+def _verified(
+    stretches: Iterator[Stretch], compression: Compression | None, assistant: Assistant | None
+) -> Iterator[tuple[Stretch, list[Verdict]]]:
+    """Each stretch with what is to be said of it, in order; two at a time if there is somebody to help."""
+    if assistant is None:
+        for stretch in stretches:
+            yield stretch, verify(stretch, compression)
+        return
+    for stretch in stretches:
+        assistant.begin(stretch)
+        following = next(stretches, None)
+        of_following = [] if following is None else verify(following, compression)
+        yield stretch, assistant.end()
+        if following is not None:
+            yield following, of_following
 
 
-def _stretch(finding: Finding, until: Position) -> Finding:
-    """A finding about one entry, said of all entries from there on."""
-    entries = f"entry {until}" if until == finding.position else f"entries {finding.position} to {until}"
-    return Finding(finding.position, f"{entries}: {finding.what}")
+def _told(
+    stretch: Stretch, verdicts: list[Verdict], orders: set[Position] | None, compression: Compression | None
+) -> Iterator[Report]:
+    """Findings, and if they are asked for the erasures and what ordered them."""
+    if orders is None:
+        yield from (verdict for verdict in verdicts if isinstance(verdict, Finding))
+        return
+    orders.update(verdict.ordered_by for verdict in verdicts if isinstance(verdict, Replaced))
+    met = {at: data for at, data in stretch.entries if at in orders} if orders else {}
+    reports: list[Report] = list(verdicts)
+    for position, data in met.items():
+        with suppress(Damaged):  # which was found already
+            reports.append(Ordering(position, unseal(data, position, None, compression).payload))
+            orders.remove(position)
+    # An order may have been replaced itself.
+    yield from sorted(reports, key=lambda report: report.position)
 
 
 def main(path: str, first: str = "1", slow_until: str = "0", share: str = "1", erasures: str = "") -> int:

@@ -9,9 +9,10 @@ as any other. Takes 6 s for 1,000,000 entries (2 busy cores), and is done once: 
 
 from pathlib import Path
 
-from eventlog.check import Finding, walk
+from eventlog.check import walk
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DATA_FILE, page_problems, refuse_if_short
+from eventlog.verifying import Finding
 
 IF_COPIED = (
     "If the file was copied while a server used it, the copy is torn: `roomlog backup` makes whole ones"

@@ -18,9 +18,10 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventlog.check import Finding, Progress, Report, decode_report
+from eventlog.check import Progress, Report, decode_report
 from eventlog.log import Position
 from eventlog.reading_child import command, death_of, environment
+from eventlog.verifying import Finding
 
 SHARE = 0.02
 """Of one core. Measured (2 cores, entries of 390 bytes): 9,000 entries/s, 30 million in an hour."""

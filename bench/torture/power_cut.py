@@ -22,10 +22,11 @@ from pathlib import Path
 from bench.torture.log_writer import LogWriter, payload_at
 from bench.torture.loop_disk import copy_image, make_image, mounted
 from bench.torture.part import Part, Result, Trial
-from eventlog.check import Finding, inspect
+from eventlog.check import inspect
 from eventlog.errors import LogError
 from eventlog.lmdb_log import LmdbLog
 from eventlog.log import Position
+from eventlog.verifying import Finding
 
 _CUTS_OF_ONE_DISK = 5
 """Then the disk is made anew: what a check costs grows with the log, and the disk is small."""

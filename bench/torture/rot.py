@@ -36,7 +36,7 @@ from bench.processes import Failed, clean_environment
 from bench.torture.lmdb_pages import Kind, kinds_of
 from bench.torture.part import Part, Result, Trial
 from bench.torture.server_process import ServerProcess
-from eventlog import check
+from eventlog import check, verifying
 from eventlog.compression import Compression
 from eventlog.engines import open_log
 from eventlog.envelope import HEADER
@@ -108,8 +108,8 @@ def control(trial: Trial) -> list[Result]:
     """The walk of `roomlog check`, which takes whatever LMDB says."""
     data = _make(trial).data
     _flip_in_the_last_payload(log_path(data))
-    with patch.object(check, "unseal", _believe):
-        found = [report for report in check.walk(log_path(data)) if isinstance(report, check.Finding)]
+    with patch.object(verifying, "unseal", _believe):
+        found = [report for report in check.walk(log_path(data)) if isinstance(report, verifying.Finding)]
     findings = [] if found else ["a flipped bit in a payload was not found"]
     return [Result("one bit flipped, without digests", 1, findings)]
 

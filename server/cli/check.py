@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from eventlog.check import Finding, Ordering, Progress, Replaced, inspect
+from eventlog.check import Ordering, Progress, inspect
 from eventlog.log import Position
+from eventlog.verifying import Finding, Replaced
 from projections.facts import Fact, decode_entry
 from projections.vouching import Vouching
 from server.cli.data_directory import DATA, Data, existing_log, refuse_if_missing

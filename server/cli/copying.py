@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.check import Finding, inspect
+from eventlog.check import inspect
 from eventlog.engines import open_log
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
@@ -19,6 +19,7 @@ from eventlog.lmdb_file import flush_directory, make_directory
 from eventlog.lmdb_log import LmdbStore
 from eventlog.log import Position
 from eventlog.prefix import Prefix
+from eventlog.verifying import Finding
 from projections import follower
 from server.cli.data_directory import refuse_if_missing
 from server.cli.outcome import FINDING, Refused

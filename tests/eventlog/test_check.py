@@ -15,12 +15,13 @@ import lmdb
 import pytest
 
 from bench.torture.log_writer import LogWriter
-from eventlog.check import CHUNK_ENTRIES, Finding, Ordering, Progress, Replaced, Report, inspect
+from eventlog.check import CHUNK_ENTRIES, Ordering, Progress, Report, inspect
 from eventlog.envelope import HEADER, chain_of, seal
 from eventlog.lmdb_file import DATA_FILE
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
+from eventlog.verifying import Finding, Replaced
 from tests.harness.damage import (
     BRANCH,
     HEAD,

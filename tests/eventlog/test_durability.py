@@ -15,9 +15,10 @@ import pytest
 from bench.torture.log_writer import LogWriter, payload_at
 from bench.torture.part import Impossible
 from bench.torture.power_cut import PowerCuts
-from eventlog.check import Finding, inspect
+from eventlog.check import inspect
 from eventlog.engines import open_log
 from eventlog.log import Position
+from eventlog.verifying import Finding
 
 KILLS = 100
 SEEDS = [pytest.param(1), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))]

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import pytest
 
 from bench.torture.lmdb_pages import Kind, kinds_of
-from eventlog.check import Finding, inspect, walk
+from eventlog.check import inspect, walk
 from eventlog.errors import Damaged
 from eventlog.lmdb_file import DATA_FILE, refuse_if_unaccounted
 from eventlog.lmdb_log import LmdbLog, LmdbStore
 from eventlog.lmdb_meta import read_meta, read_pages
+from eventlog.verifying import Finding
 from tests.harness.damage import PAGE_BYTES
 
 FOUND = "found"

@@ -17,12 +17,13 @@ import pytest
 
 from bench.torture.log_writer import LogWriter, payload_at
 from eventlog import lmdb_file
-from eventlog.check import Finding, inspect
+from eventlog.check import inspect
 from eventlog.errors import Closed, Damaged, Full, Locked, LogError, Unknown
 from eventlog.lmdb_file import DATA_FILE, READERS_MAX, LmdbTables, create_log
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
+from eventlog.verifying import Finding
 from projections.dictionary import entry_dictionary
 from tests.harness.damage import OVERFLOW
 

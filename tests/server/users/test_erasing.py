@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.check import Finding, inspect
+from eventlog.check import inspect
 from eventlog.log import Entry, Position
+from eventlog.verifying import Finding
 from projections import timeline
 from projections.facts import ErasureCompleted, Fact, Transaction
 from projections.follower import catch_up, open_views
