@@ -1,5 +1,6 @@
 """Verified in pieces, by one or by two, a log is found to be what it is on the whole."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,8 @@ SECONDS = 30
 def log_of(count: int) -> list[tuple[Position, bytes]]:
     entries, previous = [], NO_PREVIOUS
     for position in range(1, count + 1):
-        data, previous = seal(position, b'{"fact":"room_event"}' * position, previous, Compression(DICTIONARY))
+        payload = b'{"fact":"room_event"}' * position
+        data, previous = seal(position, payload, previous, Compression(DICTIONARY))
         entries.append((position, data))
     return entries
 
@@ -113,6 +115,6 @@ def test_a_walk_of_two_reports_what_a_walk_of_one_does(
     monkeypatch.setattr(check, "CHUNK_ENTRIES", chunk)
     alone = [report for report in check.walk(tmp_path) if isinstance(report, Finding)]
     monkeypatch.setattr(check, "ENTRIES_FOR_TWO", 1)
-    monkeypatch.setattr(check.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert [report for report in check.walk(tmp_path) if isinstance(report, Finding)] == alone
     assert [report.position for report in alone] == [3, 8, 500]
