@@ -37,7 +37,8 @@ def in_one(entries: list[tuple[Position, bytes]]) -> list[Verdict]:
 
 def in_pieces(entries: list[tuple[Position, bytes]], size: int) -> list[Verdict]:
     verdicts: list[Verdict] = []
-    expected, previous = 1, NO_PREVIOUS
+    expected = 1
+    previous: bytes | None = NO_PREVIOUS
     for start in range(0, len(entries), size):
         stretch = Stretch(entries[start : start + size], expected, previous)
         verdicts += verify(stretch, Compression(DICTIONARY))
