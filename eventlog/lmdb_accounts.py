@@ -47,8 +47,12 @@ _OUT_OF_BOUNDS = (struct.error, IndexError, OverflowError)
 """What it is to Python to read where no page is."""
 
 
-def refuse_if_pages_are_not_accounted_for(file: Path, metas: Sequence[Meta], transaction: int) -> None:
+def refuse_if_pages_are_not_accounted_for(
+    file: Path, metas: Sequence[Meta], transaction: int, *, has_failed: bool
+) -> None:
     """Raises `Damaged` for the first thing that does not hold in the state that a transaction left.
+
+    `has_failed`: the commit after that one is known to have failed, and may have left its traces.
 
     `metas` is what both meta pages say. Nobody may use the pages of that state again meanwhile.
     """
@@ -59,7 +63,7 @@ def refuse_if_pages_are_not_accounted_for(file: Path, metas: Sequence[Meta], tra
             for other in metas:
                 # Beside somebody who writes it may be that of the next state by now.
                 if other.transaction < transaction:
-                    _refuse_if_newer(pages, other, transaction)
+                    _refuse_if_newer(pages, other, transaction, meta.last_page, has_failed=has_failed)
         except _OUT_OF_BOUNDS as error:
             raise Damaged(f"{file}: a page leads out of itself: {error}") from error
         except Damaged as error:
@@ -192,7 +196,9 @@ class _Accounts:
         self._is_used[number] = 1
 
 
-def _refuse_if_newer(pages: mmap.mmap, other: Meta, transaction: int) -> None:
+def _refuse_if_newer(
+    pages: mmap.mmap, other: Meta, transaction: int, last_page: int, *, has_failed: bool
+) -> None:
     """Raises `Damaged` if the meta page that LMDB does not go by is of the next transaction.
 
     The list of free pages that it leads to need not be in use any more: it may have been scrubbed. Whatever
@@ -213,7 +219,10 @@ def _refuse_if_newer(pages: mmap.mmap, other: Meta, transaction: int) -> None:
             return
     except (Damaged, *_OUT_OF_BOUNDS):
         return
-    if newest == transaction + 1:
+    # After a write of a meta page that failed, LMDB puts back the number that was there and the last page,
+    # and leaves the roots of the commit that failed. Unless it took new pages, the two look the same.
+    is_put_back = other.last_page < last_page or (other.last_page == last_page and has_failed)
+    if newest == transaction + 1 and not is_put_back:
         raise Damaged(
             f"a meta page says that it is of transaction {other.transaction}, and is of {newest}; "
             "the last commit may be lost"

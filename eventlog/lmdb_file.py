@@ -145,7 +145,14 @@ def refuse_if_unaccounted(path: Path) -> None:
     """Raises `Damaged` if the pages are not what the newest meta page says. Nobody may be writing."""
     refuse_if_short(path)
     file = path / DATA_FILE
-    refuse_if_pages_are_not_accounted_for(file, read_pages(file), read_meta(file).transaction)
+    refuse_if_pages_are_not_accounted_for(
+        file, read_pages(file), read_meta(file).transaction, has_failed=failed_commit_note(path).exists()
+    )
+
+
+def failed_commit_note(path: Path) -> Path:
+    """A file that is there from a commit that failed to the next one that does not."""
+    return path / "commit-failed"
 
 
 class LmdbTables:
@@ -273,7 +280,8 @@ class LmdbTables:
                 if state not in [meta.transaction for meta in metas] or read_pages(file) != metas:
                     continue
                 try:
-                    refuse_if_pages_are_not_accounted_for(file, metas, state)
+                    has_failed = failed_commit_note(self._path).exists()
+                    refuse_if_pages_are_not_accounted_for(file, metas, state, has_failed=has_failed)
                 except Damaged as error:
                     return str(error)
                 return None

@@ -32,6 +32,7 @@ from eventlog.lmdb_file import (
     DATA_FILE,
     LmdbTables,
     create_log,
+    failed_commit_note,
     make_directory,
     refuse_if_short,
     refuse_if_unaccounted,
@@ -78,6 +79,7 @@ class LmdbStore:
         self._unsafe_no_flush = unsafe_no_flush
         self.read_only = read_only
         self.failure: str | None = None
+        self._has_failed = failed_commit_note(path).exists()
         if read_only:
             self._tables = self._open_tables(map_bytes=0)
         else:
@@ -240,7 +242,12 @@ class LmdbStore:
     def _commit(self, what: str, commit: Callable[[], None]) -> None:
         while True:
             try:
-                return commit()
+                commit()
+                if self._has_failed:
+                    self._has_failed = False
+                    with contextlib.suppress(OSError):
+                        failed_commit_note(self._path).unlink(missing_ok=True)
+                return
             except lmdb.MapFullError:
                 self._tables.double_map()
             except (lmdb.Error, OSError) as error:
@@ -255,6 +262,8 @@ class LmdbStore:
     def _stop_writing(self, error: Exception) -> None:
         """Go on for readers alone: after a failed meta page LMDB would refuse even those."""
         self.failure = str(error)
+        with contextlib.suppress(OSError):
+            failed_commit_note(self._path).touch(0o600)
         with contextlib.suppress(lmdb.Error, OSError, Damaged), self._map_lock:
             self._tables.close()
             self._tables = LmdbTables(self._path, read_only=True, map_lock=self._map_lock)

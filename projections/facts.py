@@ -6,8 +6,8 @@ When something can be derived from a fact, a projection derives it; it does not 
 
 An entry's payload is a JSON array of facts, in the order in which they hold. JSON, because a room
 event is canonical JSON already and is spliced in as it was hashed, and because a log that people can
-read with their eyes (`roomlog show`) is a log that they can trust. Whatever a fold must not produce itself (time,
-identifiers, random values) stands in the fact. Secrets never do: passwords are argon2id hashes,
+read with their eyes (`roomlog show`) is a log that they can trust. Whatever a fold must not produce itself
+(time, identifiers, random values) stands in the fact. Secrets never do: passwords are argon2id hashes,
 tokens are SHA-256 digests.
 """
 

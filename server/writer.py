@@ -14,6 +14,7 @@ the server's own log: clients need not know what the machine looks like inside.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -93,6 +94,7 @@ class Writer:
         """Why this process no longer writes; `None` while it does."""
         self.failed = asyncio.Event()
         self._is_full = False
+        self._complained = -math.inf
         # Plain numbers, for whoever looks at the metrics; but for refusals, counted once for a batch.
         self.head_at_start = head
         self.batches = 0
@@ -256,12 +258,13 @@ class Writer:
         return MatrixError(ErrorCode.UNAVAILABLE, "The server is stopping.")
 
     def _complain_of_a_full_disk(self, error: Full) -> None:
-        """Once, and not again before there was room."""
-        if not self._is_full:
-            self._is_full = True
+        """Once, and not again before there was room; nor so often, where there is room now and then."""
+        if not self._is_full and time.monotonic() - self._complained > _SECONDS_BETWEEN_COMPLAINTS:
+            self._is_full, self._complained = True, time.monotonic()
             _log.error("nothing can be stored: %s. Requests are answered 503 until there is room", error)
 
 
+_SECONDS_BETWEEN_COMPLAINTS = 60
 _NOT_WRITTEN = (Closed, Conflict, Full, Overloaded, Unknown)
 
 

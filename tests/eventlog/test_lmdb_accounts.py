@@ -18,7 +18,7 @@ import pytest
 from bench.torture.lmdb_pages import Kind, kinds_of
 from eventlog.check import inspect, walk
 from eventlog.errors import Damaged
-from eventlog.lmdb_file import DATA_FILE, refuse_if_unaccounted
+from eventlog.lmdb_file import DATA_FILE, failed_commit_note, refuse_if_unaccounted
 from eventlog.lmdb_log import LmdbLog, LmdbStore
 from eventlog.lmdb_meta import read_meta, read_pages
 from eventlog.verifying import Finding
@@ -233,6 +233,22 @@ def test_a_number_that_stays_in_turn_is_found(path: Path, is_newest: bool) -> No
     assert abs(first - second) == 1
     assert is_refused(path)
     assert any("transaction" in finding for finding in findings(path))
+
+
+def test_what_lmdb_leaves_of_a_commit_that_failed_is_not_held_against_the_log(path: Path) -> None:
+    """It puts back the number of the commit before, and not what else the page said; that is on note."""
+    with closing(open_store(path)) as store:
+        while not stays_in_turn(path, is_newest=True):
+            store.append([b"one more"], store.head)
+        head = store.head
+    flip(path, Place(BY_NAME["transaction"], is_newest=True).start(path), 1)
+    failed_commit_note(path).touch()
+    assert findings(path) == []
+    with closing(open_store(path)) as store:
+        assert store.head == head - 1
+        store.append([b"and on it goes"], store.head)
+    assert not failed_commit_note(path).exists()
+    assert findings(path) == []
 
 
 def stays_in_turn(path: Path, is_newest: bool) -> bool:
