@@ -31,10 +31,7 @@ took of it):
     write the answer                                                    4
     the log's thread: seal, compress, put, one flush for the batch     19
 
-The empty route of the ceiling took 56 at that time: the first two rows, and Starlette's way to a route. With
-everything hot in the caches, in a loop of its own, a send costs half: 18 up to the decision and back from it,
-9 to decide, 4 to fold, 7 for LMDB, 4 to seal. The rest is what a core takes longer when kernel, HTTP,
-decisions and two LMDB files take turns on it; so fewer instructions are worth more than faster ones.
+The empty route of the ceiling took 56 at that time: the first two rows, and Starlette's way to a route.
 """
 
 from collections.abc import Iterator, Sequence

@@ -74,7 +74,7 @@ class GroupCommit(Generic[Item, Result]):
     def hand_in(self, item: Item, settle: Callable[[Result | BaseException], None]) -> None:
         """The same for who has nothing to wait with: `settle` is called with the result, or what was raised.
 
-        It must not raise. A future and a task that wakes up for it cost 4 µs; this costs none.
+        It must not raise. Saves a future, and a task that has to wake up for it.
         """
         self._take(_Waiting(item, settle, None))
 

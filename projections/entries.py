@@ -1,13 +1,13 @@
 """What stands in the log, for who looks at views: they name it by its order instead of repeating it.
 
-An event is in the log already, verified whenever it is read; views that held it once more took twice the
-disk, and writing them was a third of what folding an event took. So views hold how events are found, and
+An event is in the log already, verified whenever it is read; views that held it once more took three times
+the disk (1,290 bytes for an event, now 433: `bench/results.jsonl`). So views hold how events are found, and
 what became of them, and get the events themselves here.
 
 Most of what is read is what was just said, and what it is seen by: a room's create event, its power levels,
 who its members are. So entries that were just written are kept decoded, and facts that were asked for, each
-for itself: those that begin a room stand in one long entry, and decoding all of it for one of them, again
-and again, took a `/sync` ten times as long.
+for itself: those that begin a room stand in one long entry. While all of it was decoded for one of them,
+again and again, the p50 of a waiting `/sync` beside 1,000 sends/s was 8.2 ms instead of 4.8.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,8 @@ to be decided, and the answer is whatever the decision answers. As nothing in it
 writer, it needs no task of its own:
 
 * Most requests arrive whole, in one piece. The connection hands them to `Application.begin`, and when the
-  batch is on disk, the answer is written to the connection by who settles the batch. A task for each request,
-  with what makes it go to sleep and wake up again, cost 20 of the 75 µs that a send took.
+  batch is on disk, the answer is written to the connection by who settles the batch. No task has
+  to be made for it, put to sleep and woken up again.
 * The others, whose body is still to come, go the ordinary way: `Proposing` is an endpoint like any other.
 """
 

@@ -58,7 +58,7 @@ class MessageForm:
     """All messages of one type that one user sends while the room's state stays: what is the same in them.
 
     The canonical JSON of such an event is put together of parts. It, its form without hashes and its pruned
-    form differ in two places, so its content is encoded once and nothing else is at all: 2 µs instead of 5.
+    form differ in two places, so its content is encoded once and nothing else is at all.
     """
 
     __slots__ = ("_beginning", "_end", "auth_events", "event_type", "room_id", "sender")
