@@ -2,7 +2,7 @@
 
     entries   position, 8 bytes big endian  ->  the entry in its envelope
     meta      "format", "identity"          ->  what kind of log, and which
-              "dictionary", its copy        ->  its SHA-256, and what compresses the entries; format 2
+              "dictionary", its copy        ->  its SHA-256, and what compresses the entries; format 3
 
 Every setting that has a default in LMDB is chosen here, with its reason. What is stored is handed
 out as it is; verifying it is up to the caller. But for `get` nothing here is safe to call from two threads.
@@ -26,9 +26,9 @@ from eventlog.lmdb_meta import read_meta, read_pages
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 
-FORMAT = "2"
+FORMAT = "3"
 _FORMATS = ("1", FORMAT)
-"""Logs of format 1 have no dictionary, and no entry in them is compressed."""
+"""Logs of format 1 have no dictionary, and no entry in them is compressed. Format 2 was never released."""
 _DICTIONARIES = (b"dictionary", b"dictionary copy")
 """Twice, on pages of their own: whoever loses it loses every entry."""
 DATA_FILE = "data.mdb"
@@ -193,7 +193,7 @@ class LmdbTables:
         except (lmdb.NotFoundError, *DAMAGE) as error:
             raise Damaged(f"{self._path} does not hold a log: {error}") from error
         if (found := self._text(b"format")) not in _FORMATS:
-            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads up to {FORMAT!r}")
+            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads {' and '.join(_FORMATS)}")
         self.identity = self._text(b"identity")
         self.damaged_dictionaries = 0
         self.dictionary = self._find_dictionary() if found == FORMAT else b""

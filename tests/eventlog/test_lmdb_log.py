@@ -384,9 +384,9 @@ async def test_a_later_format_is_refused(tmp_path: Path) -> None:
     await open_and_close(tmp_path)
     environment = lmdb.open(str(tmp_path), max_dbs=2)
     with environment.begin(write=True) as transaction:
-        transaction.put(b"format", b"3", db=environment.open_db(b"meta", transaction))
+        transaction.put(b"format", b"4", db=environment.open_db(b"meta", transaction))
     environment.close()
-    with pytest.raises(Damaged, match="format '3'; this version reads up to '2'"):
+    with pytest.raises(Damaged, match="format '4'; this version reads 1 and 3"):
         await open_and_close(tmp_path)
 
 
