@@ -4,7 +4,8 @@
 
 A goal is a ratio wherever it can be one, so that it means the same on another machine. Goals are for a
 log that has 1,000,000 events already; what was measured stands beside each figure, whatever it is. What
-was not measured is not called met.
+was not measured is not called met. Where the same run measured what no implementation on these libraries
+can get past, that is the *bound*.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ class Goal(NamedTuple):
     unit: str
     measured: Callable[[Results], Figure]
     """Raises `NotMeasured`."""
+    bound_here: Callable[[Results], float] | None = None
+    """What cannot be got past. Raises `NotMeasured`."""
 
     def is_met_by(self, figure: Figure) -> bool:
         is_within = figure.value >= self.limit if self.bound == "≥" else figure.value <= self.limit
@@ -55,11 +58,19 @@ class Goal(NamedTuple):
         try:
             figure = self.measured(results)
         except NotMeasured:
-            cells = "not measured", "", ""
+            cells = "not measured", "", "", ""
         else:
             is_met = "yes" if self.is_met_by(figure) else "**no**"
-            cells = f"{number(figure.value)}{self.unit}", is_met, figure.conditions
+            cells = f"{number(figure.value)}{self.unit}", is_met, self._bound_in(results), figure.conditions
         return f"| {self.figure} | {self.bound} {self.limit:,g}{self.unit} | {' | '.join(cells)} |"
+
+    def _bound_in(self, results: Results) -> str:
+        if self.bound_here is None:
+            return ""
+        try:
+            return f"{number(self.bound_here(results))}{self.unit}"
+        except NotMeasured:
+            return ""
 
 
 def _have(found: Found | None) -> Found:
@@ -80,6 +91,20 @@ def _p50_to_floor(results: Results) -> Figure:
     return Figure(_have(send.p50_to_floor).median, f"{send.events_before:,} events before")
 
 
+def _appended_to_ceiling(results: Results) -> float:
+    """Of a server that appends prepared entries, and does nothing else with a send."""
+    bare = _have(next((bare for bare in _have(results.send).bare if bare.left == "appended"), None))
+    return bare.ratio.median
+
+
+def _lmdb_p50_to_floor(results: Results) -> float:
+    """Of a server that answers as the empty route does, once LMDB alone has committed the entry."""
+    send = _have(results.send)
+    alone = _have(next((at for at in send.at_connections if at.connections == 1), None))
+    answered, flushed = alone.ceiling.latency.p50_ms.median, send.fdatasync.p50_ms.median
+    return (alone.raw.lmdb.batch.p50_ms.median + answered) / (flushed + answered)
+
+
 def _one_room_to_many(results: Results) -> Figure:
     rooms = _have(results.send).one_room_or_many
     return Figure(rooms.ratio.median, f"{rooms.connections} connections, {rooms.many_rooms:,} rooms")
@@ -88,6 +113,16 @@ def _one_room_to_many(results: Results) -> Figure:
 def _append_to_lmdb(results: Results) -> Figure:
     at = _have(next((at for at in _have(results.append).at_batches if at.batch == _BATCH), None))
     return Figure(at.ratio.median, f"{number(at.log.entries_per_second.median)} entries/s")
+
+
+def _bare_to_lmdb(results: Results) -> float:
+    """Of LMDB alone with entries that are hashed and compressed."""
+    at = _have(next((at for at in _have(results.append).at_batches if at.batch == _BATCH), None))
+    return _have(at.bare_ratio).median
+
+
+def _rebuild_bound(results: Results) -> float:
+    return _have(_have(results.rebuild).of_logs[-1].bound_events_per_second).median
 
 
 def _rebuild_speed(results: Results) -> Figure:
@@ -156,11 +191,25 @@ def _from_to(shortest: int, longest: int) -> str:
 
 
 GOALS = (
-    Goal("durable sends at 64 connections ÷ requests to an empty route", "≥", 0.8, "", _send_to_ceiling),
-    Goal("1 connection: p50 ÷ (p50 of fdatasync + p50 of the empty route)", "≤", 1.5, "", _p50_to_floor),
+    Goal(
+        "durable sends at 64 connections ÷ requests to an empty route",
+        "≥",
+        0.8,
+        "",
+        _send_to_ceiling,
+        _appended_to_ceiling,
+    ),
+    Goal(
+        "1 connection: p50 ÷ (p50 of fdatasync + p50 of the empty route)",
+        "≤",
+        1.5,
+        "",
+        _p50_to_floor,
+        _lmdb_p50_to_floor,
+    ),
     Goal("events/s into one hot room ÷ spread over 1,000 rooms", "≥", 0.9, "", _one_room_to_many),
-    Goal("`Log.append` in batches of 64 ÷ LMDB alone", "≥", 0.7, "", _append_to_lmdb),
-    Goal("rebuild of all views, one core", "≥", 100_000, " events/s", _rebuild_speed),
+    Goal("`Log.append` in batches of 64 ÷ LMDB alone", "≥", 0.7, "", _append_to_lmdb, _bare_to_lmdb),
+    Goal("rebuild of all views, one core", "≥", 100_000, " events/s", _rebuild_speed, _rebuild_bound),
     Goal("rebuild: time for an event, longest log ÷ shortest", "≤", 1.15, "", _rebuild_growth),
     Goal("send throughput, longest log ÷ shortest", "≥", 0.9, "", _send_growth),
     Goal("bytes on disk for an event, log and views", "≤", 1_000, " B", _bytes_per_event),
@@ -175,8 +224,8 @@ GOALS = (
 
 def told(results: Results) -> Iterator[str]:
     """The lines of the table, and the conditions below it."""
-    yield "| figure | to reach | measured | met | with |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| figure | to reach | measured | met | bound here | with |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for goal in GOALS:
         yield goal.row(results)
     yield ""

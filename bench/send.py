@@ -16,6 +16,8 @@ The size of batches is counted by LMDB: the log makes one write transaction, and
 the disk alone would do with such batches is asked afterwards: the same entries, read from the server's
 log, are appended to a new one, and to LMDB with nothing around it, so many at a time as the server did.
 
+What each half of a send costs is asked of servers that leave the other half out: see `bare.py`.
+
 Does it matter where they talk? The same users send into one hot room, and into 1,000 rooms in turn.
 
 Where the microseconds of a send go (64 connections, 127 µs of the server's CPU time for each at 46e964e;
@@ -44,8 +46,9 @@ import typer
 import uvloop
 from rich.console import RenderableType
 
-from bench import append, report
+from bench import append, bare, report
 from bench.append import AtBatch, flush_latencies
+from bench.bare import Bare
 from bench.figures import Latencies, LatencySpread, Spread
 from bench.histories import Histories, populate
 from bench.load import Sent
@@ -120,6 +123,8 @@ class Sends(msgspec.Struct, frozen=True):
     one_room_or_many: OneRoomOrMany
     p50_to_floor: Spread | None
     """With one connection: p50 to the sum of the p50 of fdatasync and that of the ceiling."""
+    bare: list[Bare] = []
+    """Servers that leave something out, at `spread_connections`."""
 
 
 class _Pair(NamedTuple):
@@ -147,6 +152,16 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
     entries = uvloop.run(populate(data, plan.seed, senders.entries))
     before = log_file.stat().st_size
     runs = _runs(directory, data, plan, senders, progress)
+    measured_bare = bare.measure(
+        directory / "bare",
+        histories,
+        progress,
+        seed=plan.seed,
+        connections=plan.spread_connections,
+        rooms=plan.rooms,
+        repetitions=plan.repetitions,
+        seconds=plan.seconds,
+    )
     progress.step("send: the same entries without a server")
     payloads = uvloop.run(_last_payloads(data))
     return Sends(
@@ -165,6 +180,7 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
         ],
         one_room_or_many=_one_room_or_many(plan, runs.one_room_or_many),
         p50_to_floor=_p50_to_floor(runs.beside_ceiling[1], runs.flushes) if 1 in plan.connections else None,
+        bare=measured_bare,
     )
 
 
@@ -291,6 +307,7 @@ def told(measured: Sends) -> list[RenderableType]:
         "[bold]send[/bold]: the same entries in batches of the same size, without a server",
         raw,
         *_told_rooms(measured.one_room_or_many),
+        *bare.told(measured.bare),
         *_remarks(measured),
         f"flush: {measured.flush_mode}",
     ]
@@ -325,7 +342,7 @@ def _remarks(measured: Sends) -> Iterator[str]:
 def part(plan: Plan) -> Part[Sends]:
     return Part(
         name="send",
-        steps=2 + plan.repetitions * (len(plan.connections) + 1),
+        steps=3 + plan.repetitions * (len(plan.connections) + 1),
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )

@@ -193,7 +193,9 @@ class LmdbTables:
         except (lmdb.NotFoundError, *DAMAGE) as error:
             raise Damaged(f"{self._path} does not hold a log: {error}") from error
         if (found := self._text(b"format")) not in _FORMATS:
-            raise Damaged(f"{self._path}: a log of format {found!r}; this version reads {' and '.join(_FORMATS)}")
+            raise Damaged(
+                f"{self._path}: a log of format {found!r}; this version reads {' and '.join(_FORMATS)}"
+            )
         self.identity = self._text(b"identity")
         self.damaged_dictionaries = 0
         self.dictionary = self._find_dictionary() if found == FORMAT else b""

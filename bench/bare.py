@@ -1,0 +1,97 @@
+"""What of a send costs what? The same requests to servers that leave something out, beside the ceiling.
+
+What is *answered* went through HTTP, the route, the token and the body, and nothing was decided or kept.
+What is *appended* puts a prepared entry into the log for each request, compressed, chained and flushed in
+batches, and that is all: nothing is looked up, decided, hashed or folded. No server with this log can answer
+sends faster than that, whatever it does besides. What is *unlogged* does everything else, and flushes
+nothing.
+
+A send costs what both cost together, less what both have in common, which is what is answered.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import uvloop
+from rich.console import RenderableType
+
+from bench import report
+from bench.figures import Spread
+from bench.histories import Histories, populate
+from bench.load import Sent
+from bench.processes import places, serving
+from bench.progress import Progress
+from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_options
+
+LEFT = ("answered", "appended", "unlogged")
+_EVENTS_BEFORE = 50
+"""Fewer than anybody has: what is left out is mostly what depends on them."""
+
+
+class Bare(msgspec.Struct, frozen=True):
+    left: str
+    """What is still done; one of `LEFT`."""
+    connections: int
+    send: Answering
+    ratio: Spread
+    """Requests per second to those of the ceiling."""
+    cpu_ratio: Spread
+    """CPU time of the ceiling's requests to that of these."""
+
+
+def measure(
+    directory: Path,
+    histories: Histories,
+    progress: Progress,
+    *,
+    seed: int,
+    connections: int,
+    rooms: int,
+    repetitions: int,
+    seconds: float,
+) -> list[Bare]:
+    """Reports one step."""
+    progress.step(f"send: {connections} connections, with something left out")
+    where = places()
+    senders: dict[str, Senders] = {}
+    with ExitStack() as stack:
+        servers = {"ceiling": stack.enter_context(serving("bench.ceiling", cores=where.measured))}
+        for left in LEFT:
+            data = directory / left
+            histories.lend(seed, _EVENTS_BEFORE, data, progress)
+            senders[left] = Senders(connections, rooms)
+            uvloop.run(populate(data, seed, senders[left].entries))
+            options = serve_options(data)
+            servers[left] = stack.enter_context(
+                serving("bench.bare_server", left, *options, cores=where.measured)
+            )
+        senders["ceiling"] = senders[LEFT[0]]
+        load = Load(where, senders["ceiling"].bodies, seconds)
+        runs: dict[str, list[Sent]] = {name: [] for name in servers}
+        for _ in range(repetitions):
+            for name, server in servers.items():
+                runs[name].append(load.on(server, senders[name].in_a_few_rooms))
+    return [_bare(left, connections, runs[left], runs["ceiling"]) for left in LEFT]
+
+
+def _bare(left: str, connections: int, runs: Sequence[Sent], ceilings: Sequence[Sent]) -> Bare:
+    pairs = list(zip(runs, ceilings, strict=True))
+    return Bare(
+        left=left,
+        connections=connections,
+        send=Answering.of(runs),
+        ratio=Spread.of([per_second(sent) / per_second(ceiling) for sent, ceiling in pairs]),
+        cpu_ratio=Spread.of([cpu_us(ceiling) / cpu_us(sent) for sent, ceiling in pairs]),
+    )
+
+
+def told(measured: Sequence[Bare]) -> list[RenderableType]:
+    figures = report.table("only", "per second", "p50 ms", "p99 ms", "CPU µs", "÷ ceiling", "by CPU time")
+    for bare in measured:
+        figures.add_row(bare.left, *bare.send.cells(), report.cell(bare.ratio), report.cell(bare.cpu_ratio))
+    return [
+        f"[bold]send[/bold]: {measured[0].connections} connections to servers that leave something out",
+        figures,
+    ]
