@@ -78,7 +78,6 @@ _ROOMS: Table[Room] = Table("timeline.rooms", Room, remembered=16_384)
 _TIPS: Table[Tip] = Table("timeline.tips", Tip, remembered=16_384)
 _UNERASED: Table[Order] = Table("timeline.unerased", int)
 """By time and order of the redaction: the redacted event whose content is still in the log."""
-_TIME_MAX = (1 << 63) - 1
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> None:
@@ -120,7 +119,7 @@ def _erase(view: WritableView, order: Order) -> None:
 
 
 def _time_of(redaction: Event, order: Order) -> Key:
-    return key(max(0, min(redaction.origin_server_ts, _TIME_MAX)), order)
+    return key(redaction.made_at, order)
 
 
 PROJECTION = Projection(

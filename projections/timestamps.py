@@ -15,7 +15,6 @@ from projections.projection import Projection
 from projections.tables import Table, key, order_key, text_key
 from projections.views import View, WritableView
 
-TIMESTAMP_MAX = (1 << 63) - 1
 _EVENTS: Table[None] = Table("timestamps.events", None)
 
 
@@ -27,11 +26,7 @@ class Moment(NamedTuple):
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
-    # A log may hold any integer; keys hold those that are times.
-    timestamp = fact.event.origin_server_ts
-    if not 0 <= timestamp <= TIMESTAMP_MAX:
-        timestamp = 0 if timestamp < 0 else TIMESTAMP_MAX
-    view.put(_EVENTS, text_key(fact.room_id) + order_key(timestamp) + order_key(order), None)
+    view.put(_EVENTS, text_key(fact.room_id) + order_key(fact.event.made_at) + order_key(order), None)
 
 
 PROJECTION = Projection(

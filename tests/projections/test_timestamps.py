@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections import timestamps
+from projections.events import TIMESTAMP_MAX
 from projections.facts import RoomEvent
 from projections.follower import open_views
 from projections.projection import Fold
-from projections.timestamps import TIMESTAMP_MAX, Moment, moments
+from projections.timestamps import Moment, moments
 from projections.views import View, Views
 from tests.projections.folding import OTHER_ROOM, ROOM
 from tests.projections.payloads import Payloads
