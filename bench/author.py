@@ -24,7 +24,7 @@ from projections.facts import AccountRegistered, Fact, RoomEvent, ServerNamed, S
 from projections.follower import open_views
 from projections.room_versions import DEFAULT, SUPPORTED
 from projections.sessions import Session
-from projections.timeline import Tip
+from projections.timeline import Moment, Tip
 from projections.views import View, Views
 from server.homeserver import Homeserver
 from server.rooms.creation import CreateRoom, RoomRequest, create_room
@@ -104,7 +104,7 @@ class Author:
         request = CreateRoom(creator, RoomRequest(preset=preset, name=name, topic=topic))
         facts = create_room(turn, request).facts
         events = [fact for fact in facts if isinstance(fact, RoomEvent)]
-        tip = Tip(events[-1].event_id, events[-1].event.depth, order=0)
+        tip = Tip(events[-1].event_id, events[-1].event.depth, order=0, latest=Moment(0, 0))
         draft = RoomDraft(turn, events[-1].room_id, SUPPORTED[DEFAULT], tip)
         for event in events:
             draft.state.lay_over(event)

@@ -12,6 +12,9 @@ import msgspec
 
 from projections.computed import computed
 
+TIMESTAMP_MAX = (1 << 63) - 1
+"""What eight bytes of a key and MessagePack's greatest signed integer hold."""
+
 
 class Event(msgspec.Struct, frozen=True, dict=True):
     """A room event in its stored form."""
@@ -35,6 +38,14 @@ class Event(msgspec.Struct, frozen=True, dict=True):
         """The content as plain JSON values."""
         content: dict[str, Any] = msgspec.json.decode(self.raw_content)
         return content
+
+    @property
+    def made_at(self) -> int:
+        """`origin_server_ts`, or what is nearest to it and a time: a log may hold any integer."""
+        timestamp = self.origin_server_ts
+        if 0 <= timestamp <= TIMESTAMP_MAX:
+            return timestamp
+        return 0 if timestamp < 0 else TIMESTAMP_MAX
 
     @property
     def is_state(self) -> bool:

@@ -13,7 +13,6 @@ from projections import (
     sessions,
     state,
     timeline,
-    timestamps,
 )
 
 PROJECTIONS = (
@@ -28,6 +27,5 @@ PROJECTIONS = (
     filters.PROJECTION,
     profiles.PROJECTION,
     erasures.PROJECTION,
-    timestamps.PROJECTION,
     appservices.PROJECTION,
 )

@@ -6,9 +6,13 @@ left of those whose content was taken away.
 A redaction prunes the event that it names in place: from then on no reader gets the content, whichever
 way it came by the event. In the log the content stays until it is erased there; which redactions are still
 to be followed by that is known by their time. Erasing an event that nobody redacted prunes it as well.
+
+Nearly always events come in the order in which they were made. One that was made before another that came
+before it into its room is behind. Only those have rows by time; by them `timestamps.py` finds all.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -63,22 +67,33 @@ class Room(msgspec.Struct, frozen=True, array_like=True):
     created: Order
 
 
+class Moment(NamedTuple):
+    """A place among the events of a room by time; those of the same millisecond stand in their order."""
+
+    timestamp: int
+    order: Order
+
+
 class Tip(msgspec.Struct, frozen=True, array_like=True):
     """The last event of a room: what the next one follows."""
 
     event_id: str
     depth: int
     order: Order
+    latest: Moment
+    """Of the room's event that was made last: mostly this one, and never behind."""
 
 
 _TAKEN: Table[Taken] = Table("timeline.taken", Taken)
 _ORDERS: Table[Order] = Table("timeline.orders", int)
-_ORDERS_IN_ROOM: Table[None] = Table("timeline.orders_in_room", None)
+_ORDERS_IN_ROOM: Table[Order | None] = Table("timeline.orders_in_room", int | None)
+"""For an event that is behind: the one before it that was made last. `None` for all others."""
+_BEHIND: Table[None] = Table("timeline.behind", None)
+"""By room, time and order: the events that are behind."""
 _ROOMS: Table[Room] = Table("timeline.rooms", Room, remembered=16_384)
 _TIPS: Table[Tip] = Table("timeline.tips", Tip, remembered=16_384)
 _UNERASED: Table[Order] = Table("timeline.unerased", int)
 """By time and order of the redaction: the redacted event whose content is still in the log."""
-_TIME_MAX = (1 << 63) - 1
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> None:
@@ -88,8 +103,15 @@ def apply(view: WritableView, order: Order, fact: RoomEvent | PayloadErased) -> 
         return
     event, event_id, room = fact.event, fact.event_id, text_key(fact.room_id)
     view.put(_ORDERS, event_key(event_id), order)
-    view.put(_ORDERS_IN_ROOM, room + order_key(order), None)
-    view.put(_TIPS, room, Tip(event_id, event.depth, order))
+    made_at, before = event.made_at, view.get(_TIPS, room)
+    if before is None or before.latest.timestamp <= made_at:
+        latest = Moment(made_at, order)
+        view.put(_ORDERS_IN_ROOM, room + order_key(order), None)
+    else:
+        latest = before.latest
+        view.put(_ORDERS_IN_ROOM, room + order_key(order), latest.order)
+        view.put(_BEHIND, room + order_key(made_at) + order_key(order), None)
+    view.put(_TIPS, room, Tip(event_id, event.depth, order, latest))
     if event.type == "m.room.create" and not event.prev_events:
         view.put(_ROOMS, room, Room(fact.room_id, fact.room_version, event.sender, order))
     elif event.type == "m.room.redaction":
@@ -120,14 +142,14 @@ def _erase(view: WritableView, order: Order) -> None:
 
 
 def _time_of(redaction: Event, order: Order) -> Key:
-    return key(max(0, min(redaction.origin_server_ts, _TIME_MAX)), order)
+    return key(redaction.made_at, order)
 
 
 PROJECTION = Projection(
     name="timeline",
-    version=3,
+    version=4,
     facts=(RoomEvent, PayloadErased),
-    tables=(_TAKEN, _ORDERS, _ORDERS_IN_ROOM, _ROOMS, _TIPS, _UNERASED),
+    tables=(_TAKEN, _ORDERS, _ORDERS_IN_ROOM, _BEHIND, _ROOMS, _TIPS, _UNERASED),
     apply=apply,
 )
 
@@ -181,12 +203,29 @@ def events_in_room(
     view: View, room_id: str, *, after: Order, before: Order, backwards: bool
 ) -> Iterator[TimelineEvent]:
     """Events of a room between two orders, both exclusive."""
+    for order, _ in orders_in_room(view, room_id, after=after, before=before, backwards=backwards):
+        yield event_at(view, order)
+
+
+def orders_in_room(
+    view: View, room_id: str, *, after: Order, before: Order, backwards: bool
+) -> Iterator[tuple[Order, Order | None]]:
+    """Where those events stand; with each that is behind, the one before it that was made last."""
     prefix = key(room_id)
     rows = view.scan(
         _ORDERS_IN_ROOM, prefix, after=prefix + key(after), before=prefix + key(before), reverse=backwards
     )
-    for at, _ in rows:
-        yield event_at(view, int.from_bytes(at[-8:]))
+    for at, latest in rows:
+        yield int.from_bytes(at[-8:]), latest
+
+
+def behind(view: View, room_id: str, start: Moment, *, backwards: bool) -> Iterator[Moment]:
+    """Of the events that are behind, those after a place by time, or before it and then backwards."""
+    prefix = key(room_id)
+    place = prefix + key(*start)
+    bounds = {"before": place} if backwards else {"after": place}
+    for at, _ in view.scan(_BEHIND, prefix, reverse=backwards, **bounds):
+        yield Moment(int.from_bytes(at[-16:-8]), int.from_bytes(at[-8:]))
 
 
 def events_between(view: View, after: Order, until: Position) -> Iterator[TimelineEvent]:

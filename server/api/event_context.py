@@ -6,8 +6,8 @@ Where: client-server API, "Getting events for a room".
 from starlette.requests import Request
 from starlette.responses import Response
 
+from projections.events import TIMESTAMP_MAX
 from projections.facts import end_of
-from projections.timestamps import TIMESTAMP_MAX
 from server.errors import ErrorCode, MatrixError
 from server.http.answers import answer
 from server.http.context import context

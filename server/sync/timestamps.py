@@ -4,8 +4,7 @@ import asyncio
 
 from projections import timeline, timestamps
 from projections.state import LATEST
-from projections.timeline import TimelineEvent
-from projections.timestamps import Moment
+from projections.timeline import Moment, TimelineEvent
 from projections.views import View
 from server.homeserver import Homeserver
 from server.rooms.visibility import Visibility

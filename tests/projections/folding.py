@@ -18,6 +18,7 @@ from tests.projections.payloads import Payloads
 
 ALICE, BOB = "@alice:localhost", "@bob:localhost"
 ROOM, OTHER_ROOM = "!room:localhost", "!other:localhost"
+MADE_AT = 1_700_000_000_000
 
 
 class Folding:
@@ -60,7 +61,7 @@ def room_event(
     fields = {
         "content": content or {},
         "depth": depth,
-        "origin_server_ts": 1_700_000_000_000,
+        "origin_server_ts": MADE_AT,
         "prev_events": [] if is_first else ["$before"],
         "room_id": room_id,
         "sender": sender,

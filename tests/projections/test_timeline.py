@@ -6,9 +6,10 @@ import pytest
 
 from projections import timeline
 from projections.facts import Transaction, order_of
-from projections.timeline import Room, Tip
+from projections.timeline import Moment, Room, Tip
 from tests.projections.folding import (
     ALICE,
+    MADE_AT,
     OTHER_ROOM,
     ROOM,
     Folding,
@@ -81,7 +82,7 @@ def test_tip_is_the_last_event_of_the_room(folding: Folding) -> None:
     last = folding.entry(room_event("$1", depth=2))
     folding.entry(created(OTHER_ROOM, event_id="$other"))
     with folding.view() as view:
-        assert timeline.tip(view, ROOM) == Tip("$1", 2, last)
+        assert timeline.tip(view, ROOM) == Tip("$1", 2, last, Moment(MADE_AT, last))
         assert timeline.tip(view, "!nowhere:localhost") is None
 
 

@@ -257,6 +257,19 @@ def test_views_of_another_log_are_dropped(tmp_path: Path) -> None:
     views.close()
 
 
+def test_views_of_an_earlier_form_are_dropped_with_all_their_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(views_module, "_FORMAT", b"of an earlier version")
+        views = opened(tmp_path / "views")
+        put(views, 1)
+        views.close()
+    Views(tmp_path / "views", [TEXTS], Payloads("this log")).close()
+    with pytest.raises(FileNotFoundError, match="another version"):
+        opened(tmp_path / "views", read_only=True)
+
+
 def test_readers_need_views_that_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there are no views"):
         opened(tmp_path / "views", read_only=True)
