@@ -35,10 +35,10 @@ class Source(Protocol):
 class Entries:
     """Decoded entries of a log, by their positions, and facts, by their orders."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, remembers: bool = True) -> None:
         self._source = source
-        self._written = RowMemory(WRITTEN_REMEMBERED_MAX)
-        self._read = RowMemory(READ_REMEMBERED_MAX)
+        self._written = RowMemory(WRITTEN_REMEMBERED_MAX if remembers else 0)
+        self._read = RowMemory(READ_REMEMBERED_MAX if remembers else 0)
         self._last: tuple[Position, Sequence[Fact]] = (0, ())
         """The last entry that was decoded: who reads all its facts asks for each."""
 

@@ -53,6 +53,8 @@ async def catch_up(
 ) -> Position:
     """Fold what the views have not seen, and return the head that they are at now.
 
+    From then on the views remember what they are asked for.
+
     Projections that are at the same position are folded together. One whose version is not the one
     that wrote its tables begins again from nothing.
     """
@@ -62,6 +64,7 @@ async def catch_up(
             await _fold(log, views, group, position, head, progress)
     update = views.update()
     update.commit(checkpoints_at(head, projections))
+    views.remember()
     return head
 
 

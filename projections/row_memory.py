@@ -27,10 +27,10 @@ class RowMemory:
         self.rows: dict[Any, Any] = {}
 
     def remember(self, at: Hashable, value: Any) -> None:
-        if len(self.rows) >= self._most:
+        self.rows[at] = value
+        if len(self.rows) > self._most:
             for oldest in list(islice(self.rows, self._most // _SHARE_TO_FORGET + 1)):
                 del self.rows[oldest]
-        self.rows[at] = value
 
     def forget(self, at: Hashable) -> None:
         self.rows.pop(at, None)

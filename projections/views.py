@@ -390,10 +390,9 @@ class Views:
         self._open()
         if not self._belong_to(log.identity):
             self._begin_anew(log.identity)
-        # Who only reads is not told of what the owner commits, and must remember nothing.
-        remembering = () if read_only else self._tables
-        self._memories = RowMemories({table.name: table.remembered for table in remembering})
-        self._entries = Entries(log)
+        self._log = log
+        self._memories = RowMemories({})
+        self._entries = Entries(log, remembers=False)
 
     def _open(self) -> None:
         self._environment = lmdb.open(
@@ -425,6 +424,15 @@ class Views:
         transaction = self._environment.begin(write=True)
         view = WritableView(transaction, self._handles, self._memories, self._entries, self._make_room)
         return Update(transaction, view)
+
+    def remember(self) -> None:
+        """Keep decoded what is read and written from now on; who serves is asked for the same time and again.
+
+        A fold is no faster with it, and would leave its last rows in memory, the more the longer the log, for
+        nobody. And who only reads is not told of what the owner commits, and must not remember anything.
+        """
+        self._memories = RowMemories({table.name: table.remembered for table in self._tables})
+        self._entries = Entries(self._log)
 
     def forget_entry(self, position: Position) -> None:
         """What stands there in the log was replaced."""

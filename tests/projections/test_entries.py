@@ -111,6 +111,14 @@ def test_what_is_remembered_has_a_bound(log: Counted) -> None:
     assert log.asked == [1]
 
 
+def test_who_does_not_remember_reads_again(log: Counted) -> None:
+    entries = Entries(log, remembers=False)
+    entries.remember(1, [room_event("$short")])
+    for position in (1, 2, 1):
+        entries.fact_at(order_in(position))
+    assert log.asked == [1, 2, 1]
+
+
 def test_an_update_sees_what_the_log_does_not_have_yet(tmp_path: Path) -> None:
     folding = Folding(tmp_path / "views")
     update = folding.views.update()

@@ -12,7 +12,7 @@ from projections.facts import AliasSet, Fact, Order, ServerNamed, encode_entry, 
 from projections.follower import catch_up, open_views, rebuild
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
-from projections.tables import Table
+from projections.tables import Table, key
 from projections.views import Checkpoint, Views, WritableView
 from tests.projections.folding import ALICE, ROOM, created, room_event
 from tests.projections.payloads import Payloads
@@ -117,6 +117,30 @@ async def test_views_that_fell_behind_fold_only_the_rest(stores: Stores) -> None
     await catch_up(log, views, projections=[witness.projection])
     assert witness.seen == orders(4, 5)
     assert witness.rows(views) == orders(1, 5)
+
+
+async def test_what_was_folded_is_not_remembered_and_what_is_read_then_is(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the log is, a server that has just started has nothing of it in memory."""
+    texts: Table[str] = Table("texts", str, remembered=1_000)
+    decoded: list[bytes] = []
+
+    def apply(view: WritableView, _: Order, fact: AliasSet) -> None:
+        view.put(texts, key(fact.alias), fact.alias)
+
+    def decode(data: bytes) -> str:
+        decoded.append(data)
+        return "decoded"
+
+    projection = Projection("texts", 1, (AliasSet,), (texts,), apply)
+    views = stores.open(projection)
+    await catch_up(await log_of(100), views, projections=[projection])
+    monkeypatch.setattr(texts, "decode", decode)
+    for number in (*range(1, 101), *range(1, 101)):
+        with views.read() as view:
+            assert view.get(texts, key(alias(number).alias)) == "decoded"
+    assert len(decoded) == 100
 
 
 async def test_current_views_fold_nothing(stores: Stores) -> None:

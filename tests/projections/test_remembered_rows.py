@@ -19,8 +19,14 @@ FORGOTTEN: Table[str] = Table("test.forgotten", str)
 LONG = "x" * (ROW_BYTES_MAX + 1)
 
 
-def opened(path: Path, *, read_only: bool = False) -> Views:
-    return Views(path, [REMEMBERED, FORGOTTEN], Payloads(), read_only=read_only, map_size=1 << 24)
+def opened(path: Path) -> Views:
+    return Views(path, [REMEMBERED, FORGOTTEN], Payloads(), map_size=1 << 24)
+
+
+def remembering(path: Path) -> Views:
+    views = opened(path)
+    views.remember()
+    return views
 
 
 def put(views: Views, number: int, text: str) -> None:
@@ -36,7 +42,7 @@ def found(views: Views, number: int) -> str | None:
 
 @pytest.fixture
 def views(tmp_path: Path) -> Iterator[Views]:
-    views = opened(tmp_path / "views")
+    views = remembering(tmp_path / "views")
     yield views
     views.abandon()
 
@@ -48,6 +54,12 @@ def test_the_oldest_make_room() -> None:
     assert len(memory.rows) <= 8
     assert 99 in memory.rows
     assert 0 not in memory.rows
+
+
+def test_where_there_is_no_room_nothing_is_remembered() -> None:
+    memory = RowMemory(0)
+    memory.remember(1, "one")
+    assert not memory.rows
 
 
 def test_a_row_is_decoded_once(views: Views) -> None:
@@ -78,15 +90,13 @@ def test_a_reader_from_before_a_commit_sees_what_was_there(views: Views) -> None
     assert found(views, 1) == "after"
 
 
-def test_who_only_reads_remembers_nothing(tmp_path: Path) -> None:
-    """It is another process than the one that writes, and is not told of what that one commits."""
+def test_nothing_is_remembered_unless_it_is_asked_for(tmp_path: Path) -> None:
+    """Neither what is folded nor, in another process than the one that writes, what is read."""
     views = opened(tmp_path / "views")
     put(views, 1, "one")
-    views.close()
-    onlooker = opened(tmp_path / "views", read_only=True)
-    with onlooker.read() as view:
+    with views.read() as view:
         assert view.get(REMEMBERED, key(1)) is not view.get(REMEMBERED, key(1))
-    onlooker.close()
+    views.abandon()
 
 
 class UpdatesAndReaders(RuleBasedStateMachine):
@@ -95,7 +105,7 @@ class UpdatesAndReaders(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.directory = fast_directory()
-        self.views = opened(self.directory.__enter__() / "views")
+        self.views = remembering(self.directory.__enter__() / "views")
         self.committed: dict[int, str] = {}
         self.update: Update | None = None
         self.current: dict[int, str] = {}
