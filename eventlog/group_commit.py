@@ -4,6 +4,10 @@ A flush costs the same for one item as for sixty-four. So nobody waits on purpos
 nobody flushes alone in a crowd: at rest an item is committed at once, by itself; under load the
 batches grow by themselves to what arrives during one commit. Knows neither logs nor Matrix: what
 an item is, and what committing means, is up to the `commit` it is given.
+
+Who just got an answer is likely to come again soon, and while the event loop is busy with those who come, a
+commit would only take the processor from them. So between two batches there are rounds of the loop for as
+long as each brings somebody, and a few at most.
 """
 
 import asyncio
@@ -16,6 +20,10 @@ from eventlog.errors import Closed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_ROUNDS_MAX = 8
+"""A round reads what has arrived on each connection. In fewer than these a crowd is back, if it comes."""
 
 
 class Overloaded(Exception):
@@ -97,11 +105,19 @@ class GroupCommit(Generic[Item, Result]):
         try:
             while batch := self._take_batch():
                 await self._settle(batch)
+                await self._gather()
         finally:
             self._runner = None
             for waiting in self._waiting:  # only if this task was cancelled
                 waiting.settle(asyncio.CancelledError())
             self._waiting.clear()
+
+    async def _gather(self) -> None:
+        for _ in range(_ROUNDS_MAX):
+            waiting = len(self._waiting)
+            await asyncio.sleep(0)
+            if len(self._waiting) == waiting:
+                break
 
     def _take_batch(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []

@@ -80,6 +80,41 @@ async def test_what_gathers_meanwhile_is_the_next_batch(
     assert storage.batches == [[1], [2, 3, 4]]
 
 
+async def test_who_comes_while_the_loop_is_busy_shares_the_next_batch(
+    storage: Storage, gathering: GroupCommit[int, int]
+) -> None:
+    """One in each round of the loop, as answers bring the next requests, of which each takes its time."""
+    loop = asyncio.get_running_loop()
+    all_are_answered = asyncio.Event()
+
+    def come(numbers: list[int]) -> None:
+        gathering.hand_in(numbers[0], lambda _: all_are_answered.set())
+        if numbers[1:]:
+            loop.call_soon(come, numbers[1:])
+
+    storage.release()
+    gathering.hand_in(0, lambda _: come([1, 2, 3]))
+    await all_are_answered.wait()
+    assert storage.batches == [[0], [1, 2, 3]]
+
+
+async def test_a_crowd_that_never_ends_does_not_hold_up_a_batch() -> None:
+    async def commit(batch: Sequence[int]) -> Sequence[int]:
+        return batch
+
+    async def come_one_after_the_other() -> None:
+        while not second.done():
+            coming.append(asyncio.create_task(gathering.submit(len(coming))))
+            await asyncio.sleep(0)
+
+    gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=1_000, waiting_max=1_000)
+    coming: list[asyncio.Task[int]] = []
+    first = asyncio.create_task(gathering.submit(-2))
+    second = asyncio.create_task(gathering.submit(-1))
+    async with asyncio.timeout(10):
+        await asyncio.gather(first, come_one_after_the_other(), *coming)
+
+
 async def test_one_batch_is_committed_at_a_time(storage: Storage, gathering: GroupCommit[int, int]) -> None:
     tasks = await submit_under_way(storage, gathering, 1)
     tasks += await submit(gathering, 2)
