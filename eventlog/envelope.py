@@ -104,7 +104,7 @@ def unseal(
     """
     if len(data) < HEADER.size:
         raise _damaged(position, f"{len(data)} bytes are stored, fewer than a header has")
-    version, flags, reserved, length, stored_position, digest, stored_previous = HEADER.unpack_from(data)
+    version, flags, reserved, length, stored_position, digest, stored_previous = _unpack_header(data)
     if version != VERSION or flags not in _FLAGS or reserved:
         raise _damaged(position, f"cannot decode version {version}, flags {flags:#04x}, reserved {reserved}")
     if stored_position != position:
@@ -115,8 +115,13 @@ def unseal(
         payload = erased.payload
     else:
         if flags == COMPRESSED:
-            payload = _decompressed(payload, position, length, compression)
-        if len(payload) != length:
+            if compression is None:
+                raise _damaged(position, "compressed, in a log without a dictionary")
+            try:
+                payload = compression.decompress(payload, length)
+            except ValueError as error:
+                raise _damaged(position, f"cannot be decompressed: {error}") from error
+        elif len(payload) != length:
             raise _damaged(position, f"{len(payload)} bytes of payload are stored, its header says {length}")
         if sha256(payload).digest() != digest:
             raise _damaged(position, "wrong digest: the payload is not the one that was appended")
@@ -128,15 +133,7 @@ def unseal(
 
 
 _FLAGS = (0, COMPRESSED, ERASED)
-
-
-def _decompressed(data: bytes, position: Position, length: int, compression: Compression | None) -> bytes:
-    if compression is None:
-        raise _damaged(position, "compressed, in a log without a dictionary")
-    try:
-        return compression.decompress(data, length)
-    except ValueError as error:
-        raise _damaged(position, f"cannot be decompressed: {error}") from error
+_unpack_header = HEADER.unpack_from
 
 
 def _unseal_erased(data: bytes, position: Position, digest: bytes, length: int) -> Erased:

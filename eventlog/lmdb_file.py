@@ -168,7 +168,7 @@ class LmdbTables:
         map_lock: "RLock | None" = None,
     ) -> None:
         """`map_lock` is held while the map is replaced or closed, and by `get` while it looks at it."""
-        self._path = path
+        self.path = path
         self._map_lock = map_lock or RLock()
         try:
             self._environment = _open(
@@ -191,10 +191,10 @@ class LmdbTables:
             self._entries = self._environment.open_db(b"entries", create=False)
             self._meta = self._environment.open_db(b"meta", create=False)
         except (lmdb.NotFoundError, *DAMAGE) as error:
-            raise Damaged(f"{self._path} does not hold a log: {error}") from error
+            raise Damaged(f"{self.path} does not hold a log: {error}") from error
         if (found := self._text(b"format")) not in _FORMATS:
             raise Damaged(
-                f"{self._path}: a log of format {found!r}; this version reads {' and '.join(_FORMATS)}"
+                f"{self.path}: a log of format {found!r}; this version reads {' and '.join(_FORMATS)}"
             )
         self.identity = self._text(b"identity")
         self.damaged_dictionaries = 0
@@ -213,7 +213,7 @@ class LmdbTables:
                 self.damaged_dictionaries += 1
         if whole is None:
             raise Damaged(
-                f"{self._path}: its dictionary and the copy of it are damaged, and all entries with it"
+                f"{self.path}: its dictionary and the copy of it are damaged, and all entries with it"
             )
         return whole
 
@@ -246,8 +246,8 @@ class LmdbTables:
     ) -> list[tuple[Position, bytes]]:
         """Copy out the next entries that are there, a bounded number of them.
 
-        Where LMDB meets a page that cannot be right, the entries before it are returned, and only
-        a call that finds it at once raises (one of `DAMAGE`).
+        Where a page cannot be right, because LMDB says so or a key leads back, the entries before that are
+        returned, and only a call that finds it at once raises (one of `DAMAGE`).
         """
         chunk: list[tuple[Position, bytes]] = []
         size, position_of = 0, int.from_bytes  # not `_position`: a call more for each entry of a long walk
@@ -255,10 +255,14 @@ class LmdbTables:
             with self._reading() as transaction, transaction.cursor(self._entries) as cursor:
                 if not cursor.set_range(_key(after + 1)):
                     return chunk
+                last = after
                 for key, data in cursor.iternext():
                     position = position_of(key, "big")
                     if position > until:
                         break
+                    if position <= last:
+                        raise lmdb.CorruptedError(f"the key of entry {position} stands behind that of {last}")
+                    last = position
                     chunk.append((position, data))
                     size += len(data)
                     if len(chunk) >= entries_max or size >= bytes_max:
@@ -274,7 +278,7 @@ class LmdbTables:
         That keeps whoever writes from using again not only the pages of this state, but also those of the
         one before and of all later ones: nothing that was freed since is old enough.
         """
-        file = self._path / DATA_FILE
+        file = self.path / DATA_FILE
         for _ in range(_TRIES):
             with self._reading() as transaction:
                 metas, state = read_pages(file), transaction.id()
@@ -282,7 +286,7 @@ class LmdbTables:
                 if state not in [meta.transaction for meta in metas] or read_pages(file) != metas:
                     continue
                 try:
-                    has_failed = failed_commit_note(self._path).exists()
+                    has_failed = failed_commit_note(self.path).exists()
                     refuse_if_pages_are_not_accounted_for(file, metas, state, has_failed=has_failed)
                 except Damaged as error:
                     return str(error)
@@ -293,10 +297,10 @@ class LmdbTables:
         """See to it that a batch fits, on the disk and in the map. Raises `Full` if it cannot."""
         # Copied inner pages, page ends, whole pages for long values: twice the bytes is enough.
         needed = 2 * batch_bytes + 64 * self._page_bytes
-        disk = os.statvfs(self._path)
+        disk = os.statvfs(self.path)
         free = disk.f_bavail * disk.f_frsize
         if free < needed + free_bytes_min:
-            raise Full(f"{self._path}: {free} bytes free on the disk, {free_bytes_min} have to stay free")
+            raise Full(f"{self.path}: {free} bytes free on the disk, {free_bytes_min} have to stay free")
         info = self._environment.info()
         used = (info["last_pgno"] + 1) * self._page_bytes + needed
         map_bytes = info["map_size"]
@@ -332,7 +336,7 @@ class LmdbTables:
         """Overwrite what is in the file and in no entry; False if a reader still looks at older pages."""
         if is_read_by_others(self._environment.readers(), self._environment.info()["last_txnid"]):
             return False
-        scrub(self._path / DATA_FILE)
+        scrub(self.path / DATA_FILE)
         return True
 
     def double_map(self) -> None:
@@ -345,7 +349,7 @@ class LmdbTables:
         try:
             mmap.mmap(-1, map_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ).close()
         except OSError as error:
-            raise Full(f"{self._path}: no address space for a map of {map_bytes} bytes") from error
+            raise Full(f"{self.path}: no address space for a map of {map_bytes} bytes") from error
         with self._map_lock:
             self._environment.set_mapsize(map_bytes)
         # A reader that was killed keeps its slot, and no page that it saw is used again: the file

@@ -1,28 +1,34 @@
 """Verifies stretches of a log, each by itself: so that a walk can have two verified at once.
 
 A stretch needs nothing of the one before it but the chain of its last entry, which stands in that entry's
-header; whether the header is right is found in its own stretch. Reading is the smaller part of a walk,
-hashing and decompressing the larger one. So of a long log every other stretch is verified by a second
-process, the assistant, which sees no file and ends with who started it.
+header; whether the header is right is found in its own stretch. So of a long log every other stretch is read
+and verified by a second process, the assistant, which ends with who started it. A page that ends the
+assistant ends them both, as if the other one had met it.
 
-    python -m eventlog.verifying     what the assistant runs: frames of MessagePack, one in, one out
+    python -m eventlog.verifying PATH     what the assistant runs: frames of MessagePack, one in, one out
 
 What that is worth is measured in `check.py`.
 """
 
 import subprocess
 import sys
+from contextlib import closing
 from hashlib import sha256
+from pathlib import Path
 from struct import Struct
 from typing import IO, Self, TypeAlias
 
 import msgspec
 
 from eventlog.compression import Compression
-from eventlog.envelope import HEADER, chain_of, unseal
+from eventlog.envelope import HEADER, NO_PREVIOUS, chain_of, unseal
 from eventlog.errors import Damaged
+from eventlog.lmdb_file import LmdbTables
 from eventlog.log import Position
-from eventlog.reading_child import command, environment
+from eventlog.reading_child import command, environment, leave_no_core
+
+_CHUNK_ENTRIES = 1024
+_CHUNK_BYTES = 4 * 1024 * 1024
 
 
 class Finding(msgspec.Struct, frozen=True, tag="finding"):
@@ -44,7 +50,7 @@ class Replaced(msgspec.Struct, frozen=True, tag="replaced"):
 Verdict: TypeAlias = Finding | Replaced
 
 
-class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Stretch(msgspec.Struct, frozen=True, gc=False):
     entries: list[tuple[Position, bytes]]
     """As they are stored, in order; some may be missing."""
     expected: Position
@@ -55,8 +61,21 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def chain(self) -> bytes | None:
         """What the header of the last entry says, for whoever verifies the next stretch."""
-        _, data = self.entries[-1]
-        return chain_of(data) if len(data) >= HEADER.size else None
+        return _chain_said_by(self.entries[-1][1])
+
+
+class Verified(msgspec.Struct, frozen=True, array_like=True):
+    """What there was between two positions. Nothing is said of what is missing before `first`."""
+
+    first: Position
+    last: Position
+    entries: int
+    verdicts: list[Verdict]
+
+
+class _Asked(msgspec.Struct, frozen=True, array_like=True):
+    after: Position
+    until: Position
 
 
 def verify(stretch: Stretch, compression: Compression | None) -> list[Verdict]:
@@ -75,9 +94,51 @@ def verify(stretch: Stretch, compression: Compression | None) -> list[Verdict]:
                 verdicts.append(Replaced(position, entry.erased.ordered_by, digest))
         except Damaged as error:
             verdicts.append(Finding(position, str(error)))
-            previous = chain_of(data) if len(data) >= HEADER.size else None
+            previous = _chain_said_by(data)
         expected = position + 1
     return verdicts
+
+
+def _chain_said_by(data: bytes) -> bytes | None:
+    return chain_of(data) if len(data) >= HEADER.size else None
+
+
+def read_and_verify(
+    tables: LmdbTables,
+    after: Position,
+    until: Position,
+    compression: Compression | None,
+    *,
+    is_first: bool = False,
+) -> Verified | None:
+    """The entries between two positions, `until` among them; `None` if there are none.
+
+    Of the `is_first` of a walk the link to the entry before is not verified, which may be what ended the walk
+    before. Raises what `LmdbTables.stored` does.
+    """
+    previous = NO_PREVIOUS if after == 0 else None if is_first else _chain_at(tables, after)
+    first, last, entries = 0, after, 0
+    verdicts: list[Verdict] = []
+    while last < until:
+        # Not even looked at is what stands behind: it may be what ends the process.
+        entries_max = min(until - last, _CHUNK_ENTRIES)
+        stored = tables.stored(last, until, entries_max=entries_max, bytes_max=_CHUNK_BYTES)
+        if not stored:
+            break
+        begins = stored[0][0]
+        if not entries:
+            first = begins
+            previous = previous if begins == after + 1 else None
+        stretch = Stretch(stored, last + 1 if entries else begins, previous)
+        verdicts += verify(stretch, compression)
+        last, previous = stored[-1][0], stretch.chain
+        entries += len(stored)
+    return Verified(first, last, entries, verdicts) if entries else None
+
+
+def _chain_at(tables: LmdbTables, position: Position) -> bytes | None:
+    data = tables.get(position)
+    return None if data is None else _chain_said_by(data)
 
 
 def stretched(finding: Finding, until: Position) -> Finding:
@@ -87,11 +148,11 @@ def stretched(finding: Finding, until: Position) -> Finding:
 
 
 class Assistant:
-    """Verifies one stretch while somebody else does something else. `begin` and `end` take turns."""
+    """Reads and verifies one stretch while somebody else does another. `begin` and `end` take turns."""
 
-    def __init__(self, dictionary: bytes) -> None:
+    def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
-            command("eventlog.verifying"),
+            command("eventlog.verifying", path),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),
@@ -99,14 +160,15 @@ class Assistant:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        _write(self._stdin, dictionary)
 
-    def begin(self, stretch: Stretch) -> None:
-        _write(self._stdin, _encode(stretch))
+    def begin(self, after: Position, until: Position) -> None:
+        """As `read_and_verify`, whose answer is what `end` returns."""
+        _write(self._stdin, _encode(_Asked(after, until)))
 
-    def end(self) -> list[Verdict]:
+    def end(self) -> Verified | None:
         """Raises `EOFError` if the assistant is gone."""
-        return _decode_verdicts(_read(self._stdout))
+        verified: Verified | None = _decode_verified(_read(self._stdout))
+        return verified
 
     def __enter__(self) -> Self:
         return self
@@ -118,8 +180,8 @@ class Assistant:
 
 _LENGTH = Struct(">Q")
 _encode = msgspec.msgpack.Encoder().encode
-_decode_stretch = msgspec.msgpack.Decoder(Stretch).decode
-_decode_verdicts = msgspec.msgpack.Decoder(list[Verdict]).decode
+_decode_asked = msgspec.msgpack.Decoder(_Asked).decode
+_decode_verified = msgspec.msgpack.Decoder(Verified | None).decode
 
 
 def _write(output: IO[bytes], body: bytes) -> None:
@@ -131,24 +193,26 @@ def _write(output: IO[bytes], body: bytes) -> None:
 def _read(source: IO[bytes]) -> bytes:
     prefix = source.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:
-        raise EOFError("nothing more comes")
+        raise EOFError("the process that verified every other stretch is gone")
     (length,) = _LENGTH.unpack(prefix)
     body = source.read(length)
     if len(body) < length:
-        raise EOFError("the rest does not come")
+        raise EOFError("the process that verified every other stretch is gone")
     return body
 
 
-def main() -> int:
+def main(path: str) -> int:
+    leave_no_core()
     source, output = sys.stdin.buffer, sys.stdout.buffer
-    try:
-        dictionary = _read(source)
-        compression = Compression(dictionary) if dictionary else None
-        while True:
-            _write(output, _encode(verify(_decode_stretch(_read(source)), compression)))
-    except (EOFError, BrokenPipeError):  # who walks has come to the end, or is gone
-        return 0
+    with closing(LmdbTables(Path(path), read_only=True)) as tables:
+        compression = Compression(tables.dictionary) if tables.dictionary else None
+        try:
+            while True:
+                asked = _decode_asked(_read(source))
+                _write(output, _encode(read_and_verify(tables, asked.after, asked.until, compression)))
+        except (EOFError, BrokenPipeError):  # who walks has come to the end, or is gone
+            return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,12 +16,13 @@ import lmdb
 import pytest
 
 from bench.torture.log_writer import LogWriter
-from eventlog.check import CHUNK_ENTRIES, Ordering, Progress, Report, inspect
+from eventlog.check import CHUNK_ENTRIES, Ordering, Progress, Report, decode_report, inspect
 from eventlog.envelope import HEADER, chain_of, seal
 from eventlog.lmdb_file import DATA_FILE
 from eventlog.lmdb_log import LmdbLog
 from eventlog.lmdb_meta import read_meta
 from eventlog.log import Position
+from eventlog.reading_child import command, environment
 from eventlog.verifying import Finding, Replaced
 from tests.harness.damage import (
     BRANCH,
@@ -248,6 +250,21 @@ def test_a_zeroed_leaf_is_found(path: Path) -> None:
     assert found is not None
     first, last = map(int, found.groups())
     assert finding.position == first <= 1234 <= last < 1300
+
+
+def test_a_key_that_leads_back_does_not_send_the_walk_round_for_ever(path: Path) -> None:
+    data = (path / DATA_FILE).read_bytes()
+    assert CHUNK_ENTRIES == 4096  # the last of a chunk is where the next begins
+    header = HEADER.pack(1, 0, 0, len(payload_at(4096)), 4096, b"", b"")
+    there, back = (position.to_bytes(8) + header[:16] for position in (4096, 5))
+    assert there in data
+    (path / DATA_FILE).write_bytes(data.replace(there, back))
+    walked = subprocess.run(
+        command("eventlog.check", path), env=environment(), capture_output=True, timeout=20, check=False
+    )
+    reports = map(decode_report, walked.stdout.splitlines())
+    found = [report for report in reports if isinstance(report, Finding)]
+    assert found[0] == Finding(4096, "entry 4096: missing")
 
 
 def test_the_walk_goes_on_behind_zeroed_pages(path: Path) -> None:

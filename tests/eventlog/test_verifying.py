@@ -1,9 +1,12 @@
 """Verified in pieces, by one or by two, a log is found to be what it is on the whole."""
 
 import os
+import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
+import lmdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +14,21 @@ from hypothesis import strategies as st
 from eventlog import check
 from eventlog.compression import Compression
 from eventlog.envelope import NO_PREVIOUS, erase, seal
+from eventlog.lmdb_file import LmdbTables
 from eventlog.log import Position
 from eventlog.reading_child import command, environment
-from eventlog.verifying import Assistant, Finding, Replaced, Stretch, Verdict, verify
+from eventlog.verifying import (
+    Assistant,
+    Finding,
+    Replaced,
+    Stretch,
+    Verdict,
+    Verified,
+    read_and_verify,
+    verify,
+)
 from projections.dictionary import entry_dictionary
-from tests.harness.damage import flip_bit, make_log
+from tests.harness.damage import flip_bit, make_log, zero
 
 DICTIONARY = entry_dictionary()
 ENTRIES = 12
@@ -80,30 +93,88 @@ def test_what_was_erased_is_told() -> None:
     assert (told.position, told.ordered_by) == (1, 3)
 
 
-def test_an_assistant_finds_the_same() -> None:
-    entries = log_of(ENTRIES)
-    entries[4] = 5, entries[4][1][:-1] + b"?"
-    with Assistant(DICTIONARY) as assistant:
-        for stretch in (Stretch(entries, 1, NO_PREVIOUS), Stretch(entries[:3], 1, NO_PREVIOUS)):
-            assistant.begin(stretch)
-            assert assistant.end() == verify(stretch, Compression(DICTIONARY))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole")
+    make_log(path, 200)
+    return path
 
 
-def test_an_assistant_ends_with_who_started_it() -> None:
-    alone = subprocess.Popen(command("eventlog.verifying"), stdin=subprocess.PIPE, env=environment())
+@pytest.fixture
+def damaged(whole: Path, tmp_path: Path) -> Path:
+    """Entries 5, 6 and 7 are missing, and 100 is not what it was."""
+    path = tmp_path / "log"
+    shutil.copytree(whole, path)
+    flip_bit(path, 100, 90)
+    remove(path, 5, 6, 7)
+    return path
+
+
+def remove(path: Path, *positions: Position) -> None:
+    opened = lmdb.open(str(path), max_dbs=2, lib_version=0)
+    with opened.begin(write=True) as transaction:
+        for position in positions:
+            transaction.delete(position.to_bytes(8), db=opened.open_db(b"entries", transaction))
+    opened.close()
+
+
+def test_what_is_between_two_positions_is_verified(damaged: Path) -> None:
+    with closing(LmdbTables(damaged, read_only=True)) as tables:
+        assert read_and_verify(tables, 10, 20, None) == Verified(11, 20, 10, [])
+        assert read_and_verify(tables, 5, 9, None) == Verified(8, 9, 2, [])
+        assert read_and_verify(tables, 4, 7, None) is None
+        assert read_and_verify(tables, 200, 300, None) is None
+
+
+def test_the_link_to_the_entry_before_is_verified_but_at_the_beginning(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    shutil.copytree(whole, path)
+    flip_bit(path, 10, 50)  # of the link to the entry before, so that the chain after it is another
+    with closing(LmdbTables(path, read_only=True)) as tables:
+        [broken] = said_of(read_and_verify(tables, 10, 20, None))
+        assert broken.position == 11
+        assert said_of(read_and_verify(tables, 10, 20, None, is_first=True)) == []
+
+
+def said_of(verified: Verified | None) -> list[Verdict]:
+    assert verified is not None
+    return verified.verdicts
+
+
+def test_an_assistant_finds_the_same(damaged: Path) -> None:
+    with closing(LmdbTables(damaged, read_only=True)) as tables, Assistant(damaged) as assistant:
+        for after, until in ((0, 4), (4, 7), (4, 100), (90, 500), (200, 300)):
+            assistant.begin(after, until)
+            assert assistant.end() == read_and_verify(tables, after, until, None)
+
+
+def test_an_assistant_ends_with_who_started_it(whole: Path) -> None:
+    alone = subprocess.Popen(command("eventlog.verifying", whole), stdin=subprocess.PIPE, env=environment())
     assert alone.stdin is not None
     alone.stdin.close()
     assert alone.wait(SECONDS) == 0
 
 
-def test_who_works_with_an_assistant_that_is_gone_is_told() -> None:
-    assistant = Assistant(DICTIONARY)
-    assistant.begin(Stretch(log_of(1), 1, NO_PREVIOUS))
+def test_who_works_with_an_assistant_that_is_gone_is_told(whole: Path) -> None:
+    assistant = Assistant(whole)
+    assistant.begin(0, 10)
     assistant.end()
     with assistant:
         pass
     with pytest.raises((EOFError, OSError, ValueError)):
         assistant.end()
+
+
+def test_pages_that_end_either_of_the_two_are_found(tmp_path: Path) -> None:
+    positions = [check.CHUNK_ENTRIES // 2, check.CHUNK_ENTRIES + check.CHUNK_ENTRIES // 2, 40_000]
+    make_log(tmp_path, check.ENTRIES_FOR_TWO + 100)
+    for position in positions:
+        zero(tmp_path, position)
+    found = [report for report in check.inspect(tmp_path) if isinstance(report, Finding)]
+    assert len(found) == len(positions)
+    for position, finding in zip(positions, found, strict=True):
+        assert 0 <= position - finding.position < 50
+        assert "not read" in finding.what
 
 
 @pytest.mark.parametrize("chunk", [100, 512, 4_096])
@@ -113,9 +184,10 @@ def test_a_walk_of_two_reports_what_a_walk_of_one_does(
     make_log(tmp_path)
     for position in (3, 8, 500):
         flip_bit(tmp_path, position, 90)
+    remove(tmp_path, *range(1_020, 1_030), 4_096)
     monkeypatch.setattr(check, "CHUNK_ENTRIES", chunk)
     alone = [report for report in check.walk(tmp_path) if isinstance(report, Finding)]
     monkeypatch.setattr(check, "ENTRIES_FOR_TWO", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert [report for report in check.walk(tmp_path) if isinstance(report, Finding)] == alone
-    assert [report.position for report in alone] == [3, 8, 500]
+    assert [report.position for report in alone] == [3, 8, 500, 1_020, 4_096]

@@ -25,12 +25,12 @@ def payload_at(position: Position) -> bytes:
     return b"<%08d>" % position * (5000 if position == LONG else 30)
 
 
-def make_log(path: Path) -> None:
-    """A whole log of `HEAD` entries in the directory `path`."""
+def make_log(path: Path, entries: int = HEAD) -> None:
+    """A whole log in the directory `path`."""
 
     async def fill() -> None:
         log = await LmdbLog.open(path, free_bytes_min=0)
-        for head in range(0, HEAD, 50):
+        for head in range(0, entries, 50):
             await log.append([payload_at(position) for position in range(head + 1, head + 51)], after=head)
         await log.close()
 
