@@ -8,7 +8,7 @@ bounded, and whoever was forgotten is read anew from the views.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from eventlog.log import Position
 from projections import memberships
@@ -21,6 +21,8 @@ WAITING_PER_USER_MAX = 100
 """Long polls of one user; one more answers the oldest at once."""
 PEEKING_PER_ROOM_MAX = 1_000
 """Long polls of people who look at a room without being in it."""
+ROOMS_WITH_NEWS_MAX = 4_096
+"""Rooms whose last news is remembered."""
 
 
 class _Waiting:
@@ -80,6 +82,10 @@ class Audience:
         self._followers: OrderedDict[str, _Follower] = OrderedDict()
         self._users_in_room: dict[str, set[str]] = {}
         self._peeking: dict[str, _Waiting] = {}
+        self._news: OrderedDict[str, Position] = OrderedDict()
+        """The last entry of each room; that of the last one stands last."""
+        self._news_after = head
+        """What came up to here is not among them."""
 
     def hear(self, position: Position, facts: Sequence[Fact]) -> None:
         """An entry is durable and visible: let those know whom it concerns."""
@@ -87,6 +93,12 @@ class Audience:
         for fact in facts:
             if isinstance(fact, RoomEvent):
                 self._hear_event(position, fact)
+
+    def rooms_with_news(self, after: Position) -> set[str] | None:
+        """All rooms that had events past an entry; `None` if that is too long ago to be remembered."""
+        if after < self._news_after:
+            return None
+        return set(takewhile(lambda room_id: self._news[room_id] > after, reversed(self._news)))
 
     def follow(self, user_id: str) -> None:
         """From here on no news of the user is missed, whether or not anybody is waiting for it."""
@@ -138,6 +150,10 @@ class Audience:
 
     def _hear_event(self, position: Position, fact: RoomEvent) -> None:
         event, room_id = fact.event, fact.room_id
+        self._news[room_id] = position
+        self._news.move_to_end(room_id)
+        if len(self._news) > ROOMS_WITH_NEWS_MAX:
+            _, self._news_after = self._news.popitem(last=False)
         peeking = self._peeking.get(room_id)
         if peeking is not None:
             peeking.wake()

@@ -1,12 +1,12 @@
 """GET /sync: what is new for a user since a token, at once if there is something, else when there is.
 
-Which rooms have news is found without looking at the others: while little was appended since the token,
-by walking what was appended; only after a long absence by asking each room of the user for its last event.
-So the cost grows with what changed, and the number of rooms is an upper bound to it.
+Which rooms have news is found without looking at the others: who is told of all entries remembers for a
+while which rooms they were in. Only after a long absence, or a restart, each room of the user is asked for
+its last event. So the cost grows with what changed, and the number of rooms is an upper bound to it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -27,8 +27,6 @@ from server.sync.room_state import Span
 from server.sync.sync_format import SyncFormat
 from server.sync.tokens import token_after
 
-_ENTRIES_WALKED_MAX = 500
-"""An entry is walked in about 3 µs, a room is asked in about as much; beyond this the rooms are asked."""
 _SECONDS_WITHOUT_A_PAUSE = 0.005
 """How long the event loop is kept from other requests while a long answer is put together."""
 
@@ -51,7 +49,7 @@ async def sync(homeserver: Homeserver, audience: Audience, request: SyncRequest)
     since = request.since
     while True:
         until = audience.head
-        rooms = await _rooms(homeserver, request, since, until)
+        rooms = await _rooms(homeserver, audience, request, since, until)
         remaining = deadline - loop.time()
         if any(rooms.values()) or since is None or request.full_state or remaining <= 0 or audience.is_closed:
             return _answer(rooms, until)
@@ -74,12 +72,19 @@ def _answer(rooms: dict[str, dict[str, Any]], until: Position) -> dict[str, Any]
 
 
 async def _rooms(
-    homeserver: Homeserver, request: SyncRequest, since: Order | None, until: Position
+    homeserver: Homeserver,
+    audience: Audience,
+    request: SyncRequest,
+    since: Order | None,
+    until: Position,
 ) -> dict[str, dict[str, Any]]:
     """The room sections, each read on its own, with pauses for the event loop between them."""
     session, wanted = request.session, request.filter.room
     with homeserver.views.read() as view:
-        concerned = _rooms_concerned(view, session.user_id, since, until, full_state=request.full_state)
+        if since is None or request.full_state:
+            concerned = _by_age(memberships.rooms_of(view, session.user_id))
+        else:
+            concerned = _by_age(_rooms_concerned(view, audience, session.user_id, since))
     sections: dict[str, dict[str, Any]] = {"join": {}, "invite": {}, "knock": {}, "leave": {}}
     span = Span(since or 0, end_of(until))
     loop = asyncio.get_running_loop()
@@ -127,30 +132,31 @@ def _is_over(reader: RoomReader, span: Span) -> bool:
     return not reader.wanted.include_leave and (reader.is_first or reader.known.order <= span.after)
 
 
-def _rooms_concerned(
-    view: View, user_id: str, since: Order | None, until: Position, *, full_state: bool
-) -> list[Membership]:
-    """The user's rooms in which there may be news, oldest membership first."""
-    if since is None or full_state:
-        found: Iterable[Membership] = memberships.rooms_of(view, user_id)
-    else:
-        changed = memberships.rooms_changed(view, user_id, after=since)
-        changed |= _active_rooms(view, user_id, since, until)
-        known = (memberships.membership_of(view, room_id, user_id) for room_id in changed)
-        found = (one for one in known if one is not None and not one.is_forgotten)
+def _by_age(found: Iterable[Membership]) -> list[Membership]:
+    """Oldest membership first."""
     return sorted(found, key=lambda one: one.order)
 
 
-def _active_rooms(view: View, user_id: str, since: Order, until: Position) -> set[str]:
+def _rooms_concerned(view: View, audience: Audience, user_id: str, since: Order) -> Iterator[Membership]:
+    """The user's rooms in which there may be news."""
+    concerned = memberships.rooms_changed(view, user_id, after=since)
+    concerned |= _active_rooms(view, audience, user_id, since)
+    for room_id in concerned:
+        known = memberships.membership_of(view, room_id, user_id)
+        if known is not None and not known.is_forgotten:
+            yield known
+
+
+def _active_rooms(view: View, audience: Audience, user_id: str, since: Order) -> set[str]:
     """Joined rooms with events past `since`."""
-    if until - position_of(since) <= _ENTRIES_WALKED_MAX:
-        active = {found.room_id for found in timeline.events_between(view, since, until)}
-        return {room_id for room_id in active if memberships.is_joined(view, room_id, user_id)}
-    return {
-        known.room_id
-        for known in memberships.rooms_of(view, user_id)
-        if known.membership == "join" and _has_events_after(view, known.room_id, since)
-    }
+    # If that is in the middle of an entry there may be more in the very same.
+    active = audience.rooms_with_news(position_of(since + 1) - 1)
+    if active is None:
+        rooms_of_user = memberships.rooms_of(view, user_id)
+        active = {known.room_id for known in rooms_of_user if known.membership == "join"}
+    else:
+        active = {room_id for room_id in active if memberships.is_joined(view, room_id, user_id)}
+    return {room_id for room_id in active if _has_events_after(view, room_id, since)}
 
 
 def _has_events_after(view: View, room_id: str, order: Order) -> bool:

@@ -28,7 +28,7 @@ WITHIN = {
     "server.rooms.canonical_json.NESTING_MAX": "that of a body",
     "server.rooms.upgrading._REASON_CHARACTERS_MAX": "what is copied of a ban",
     "server.sync.audience.FOLLOWERS_MAX": "a cache",
-    "server.sync.following._ENTRIES_WALKED_MAX": "which of two ways is quicker",
+    "server.sync.audience.ROOMS_WITH_NEWS_MAX": "what is not remembered is looked up",
     "server.sync.legacy._ENTRIES_WALKED_AT_ONCE_MAX": "a step, after which others have their turn",
     "server.sync.legacy._EVENTS_WALKED_AT_ONCE_MAX": "a step, after which others have their turn",
     "server.sync.room_sections._EVENTS_LOOKED_AT_MAX": "that of a page",
