@@ -1,7 +1,7 @@
 """What stands in the log, for who looks at views: they name it by its order instead of repeating it.
 
 An event is in the log already, verified whenever it is read; views that held it once more took three times
-the disk (1,290 bytes for an event, now 433: `bench/results.jsonl`). So views hold how events are found, and
+the disk (1,290 bytes for an event, now 344: `bench/results.jsonl`). So views hold how events are found, and
 what became of them, and get the events themselves here.
 
 Most of what is read is what was just said, and what it is seen by: a room's create event, its power levels,
