@@ -34,8 +34,8 @@ took of it):
     the log's thread: seal, compress, put, one flush for the batch     19
 
 The empty route of the ceiling took 56 at that time: the first two rows, and Starlette's way to a route. Since
-then batches are of all 64, compressing takes less, and only a few batches are remembered: 85 µs at 0232831 with
-10,000 events before, 97 with 1,000,000.
+then batches are of all 64, compressing takes less, and only a few batches are remembered: 85 µs at 0232831
+with 10,000 events before, 97 with 1,000,000.
 """
 
 from collections.abc import Iterator, Sequence
