@@ -7,7 +7,7 @@ assistant ends them both, as if the other one had met it.
 
     python -m eventlog.verifying PATH     what the assistant runs: frames of MessagePack, one in, one out
 
-What that is worth is measured in `check.py`.
+What that is worth is measured by `python -m bench.rebuild`.
 """
 
 import subprocess
@@ -50,20 +50,6 @@ class Replaced(msgspec.Struct, frozen=True, tag="replaced"):
 Verdict: TypeAlias = Finding | Replaced
 
 
-class Stretch(msgspec.Struct, frozen=True, gc=False):
-    entries: list[tuple[Position, bytes]]
-    """As they are stored, in order; some may be missing."""
-    expected: Position
-    """Where the first of them should be."""
-    previous: bytes | None
-    """The chain of the entry before; `None` if it is unknown, and that one link is not verified."""
-
-    @property
-    def chain(self) -> bytes | None:
-        """What the header of the last entry says, for whoever verifies the next stretch."""
-        return _chain_said_by(self.entries[-1][1])
-
-
 class Verified(msgspec.Struct, frozen=True, array_like=True):
     """What there was between two positions. Nothing is said of what is missing before `first`."""
 
@@ -78,11 +64,19 @@ class _Asked(msgspec.Struct, frozen=True, array_like=True):
     until: Position
 
 
-def verify(stretch: Stretch, compression: Compression | None) -> list[Verdict]:
-    """What is wrong in a stretch, and what was erased in it, in the order of the entries."""
+def verify(
+    entries: list[tuple[Position, bytes]],
+    expected: Position,
+    previous: bytes | None,
+    compression: Compression | None,
+) -> list[Verdict]:
+    """What is wrong in a stretch, and what was erased in it, in the order of the entries.
+
+    The entries are as they are stored, in order; some may be missing. `expected` is where the first of them
+    should be. `previous` is the chain of the entry before; if it is `None`, that one link is not verified.
+    """
     verdicts: list[Verdict] = []
-    expected, previous = stretch.expected, stretch.previous
-    for position, data in stretch.entries:
+    for position, data in entries:
         if position != expected:
             verdicts.append(stretched(Finding(expected, "missing"), position - 1))
             previous = None
@@ -94,12 +88,13 @@ def verify(stretch: Stretch, compression: Compression | None) -> list[Verdict]:
                 verdicts.append(Replaced(position, entry.erased.ordered_by, digest))
         except Damaged as error:
             verdicts.append(Finding(position, str(error)))
-            previous = _chain_said_by(data)
+            previous = chain_said_by(data)
         expected = position + 1
     return verdicts
 
 
-def _chain_said_by(data: bytes) -> bytes | None:
+def chain_said_by(data: bytes) -> bytes | None:
+    """What the header of an entry says, for whoever verifies the next one."""
     return chain_of(data) if len(data) >= HEADER.size else None
 
 
@@ -129,16 +124,15 @@ def read_and_verify(
         if not entries:
             first = begins
             previous = previous if begins == after + 1 else None
-        stretch = Stretch(stored, last + 1 if entries else begins, previous)
-        verdicts += verify(stretch, compression)
-        last, previous = stored[-1][0], stretch.chain
+        verdicts += verify(stored, last + 1 if entries else begins, previous, compression)
+        last, previous = stored[-1][0], chain_said_by(stored[-1][1])
         entries += len(stored)
     return Verified(first, last, entries, verdicts) if entries else None
 
 
 def _chain_at(tables: LmdbTables, position: Position) -> bytes | None:
     data = tables.get(position)
-    return None if data is None else _chain_said_by(data)
+    return None if data is None else chain_said_by(data)
 
 
 def stretched(finding: Finding, until: Position) -> Finding:

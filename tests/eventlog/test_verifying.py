@@ -21,9 +21,9 @@ from eventlog.verifying import (
     Assistant,
     Finding,
     Replaced,
-    Stretch,
     Verdict,
     Verified,
+    chain_said_by,
     read_and_verify,
     verify,
 )
@@ -45,7 +45,7 @@ def log_of(count: int) -> list[tuple[Position, bytes]]:
 
 
 def in_one(entries: list[tuple[Position, bytes]]) -> list[Verdict]:
-    return verify(Stretch(entries, 1, NO_PREVIOUS), Compression(DICTIONARY))
+    return verify(entries, 1, NO_PREVIOUS, Compression(DICTIONARY))
 
 
 def in_pieces(entries: list[tuple[Position, bytes]], size: int) -> list[Verdict]:
@@ -53,9 +53,9 @@ def in_pieces(entries: list[tuple[Position, bytes]], size: int) -> list[Verdict]
     expected = 1
     previous: bytes | None = NO_PREVIOUS
     for start in range(0, len(entries), size):
-        stretch = Stretch(entries[start : start + size], expected, previous)
-        verdicts += verify(stretch, Compression(DICTIONARY))
-        expected, previous = stretch.entries[-1][0] + 1, stretch.chain
+        piece = entries[start : start + size]
+        verdicts += verify(piece, expected, previous, Compression(DICTIONARY))
+        expected, previous = piece[-1][0] + 1, chain_said_by(piece[-1][1])
     return verdicts
 
 
