@@ -9,14 +9,15 @@ it was made with; so a new one costs nobody anything, and there is no need for o
 different from those of today.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import process_time
 from typing import Annotated
 
 import typer
 import zstandard
 
 from bench.workload import entries_of
-from eventlog.compression import Compression
+from eventlog.compression import LEVEL, Compression
 from projections.dictionary import FILE, entry_dictionary
 from projections.facts import encode_entry
 
@@ -24,6 +25,8 @@ _DICTIONARY_BYTES = 8 * 1024
 _SEEDS_TO_TRAIN = range(1_000, 1_100)
 _SEEDS_TO_TRY = range(2_000, 2_010)
 _EVENTS_OF_EACH = 120
+_LEVELS_TO_TRY = (-7, LEVEL, 1, 3)
+_REPETITIONS = 7
 
 
 def _payloads(seeds: range) -> Iterator[bytes]:
@@ -43,14 +46,39 @@ def main(
     if train_anew:
         FILE.write_bytes(train())
     dictionary = entry_dictionary()
-    compression = Compression(dictionary)
     payloads = list(_payloads(_SEEDS_TO_TRY))
-    before, after = sum(map(len, payloads)), sum(len(compression.compress(payload)) for payload in payloads)
-    count = len(payloads)
-    typer.echo(
-        f"{count:,} entries of {before / count:.0f} bytes become {after / count:.0f} bytes each, "
-        f"{after / before:.2f} of it, by a dictionary of {len(dictionary):,} bytes"
-    )
+    length = sum(map(len, payloads)) / len(payloads)
+    typer.echo(f"{len(payloads):,} entries of {length:.0f} bytes, a dictionary of {len(dictionary):,} bytes")
+    for level in _LEVELS_TO_TRY:
+        typer.echo(_tried(Compression(dictionary, level), level, payloads))
+
+
+def _tried(compression: Compression, level: int, payloads: list[bytes]) -> str:
+    compressed = [compression.compress(payload) for payload in payloads]
+    lengths = list(map(len, payloads))
+
+    def compress() -> None:
+        for payload in payloads:
+            compression.compress(payload)
+
+    def decompress() -> None:
+        for data, length in zip(compressed, lengths, strict=True):
+            compression.decompress(data, length)
+
+    bytes_left = sum(map(len, compressed)) / len(compressed)
+    mark = "  as logs are made" if level == LEVEL else ""
+    to_compress, to_decompress = (_least_us(work) / len(payloads) for work in (compress, decompress))
+    return f"level {level:2}  {bytes_left:3.0f} bytes  {to_compress:.1f} µs  {to_decompress:.1f} µs{mark}"
+
+
+def _least_us(work: Callable[[], None]) -> float:
+    """Of several times: what else the machine does takes time from some of them."""
+    taken: list[float] = []
+    for _ in range(_REPETITIONS):
+        started = process_time()
+        work()
+        taken.append(process_time() - started)
+    return min(taken) * 1e6
 
 
 if __name__ == "__main__":

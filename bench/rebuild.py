@@ -7,6 +7,9 @@ and decodes facts and events, which every fold has to; then it drops them. What 
 put once more, into LMDB with nothing around it, each table's rows in the order of their keys, which is as
 fast as LMDB can be filled: reading and that together bound what any fold into these tables can reach.
 
+How fast `roomlog check` walks the same logs is asked as well: all entries verified by processes of their own,
+their start included, on as many cores as there are.
+
 Logs of different lengths are folded in turns: what an event costs in the longest, to what it costs in the
 shortest, says whether it gets dearer with all that was before.
 
@@ -33,8 +36,10 @@ from bench.processes import pinned, places
 from bench.progress import Progress
 from bench.session import Data, Json, Part, Repetitions, Seed, run
 from bench.workload import EVENTS_MIN, SEED
+from eventlog.check import inspect
 from eventlog.engines import open_log
 from eventlog.log import Log
+from eventlog.verifying import Finding
 from projections.facts import RoomEvent, decode_entry
 from projections.follower import catch_up, open_views
 from server.config import log_path, log_url
@@ -64,6 +69,8 @@ class Rebuild(msgspec.Struct, frozen=True):
     """Events per second of the fold to those of the scan."""
     bound_events_per_second: Spread | None = None
     """Of the scan and the rows of the views put in order, one after the other."""
+    check_entries_per_second: Spread | None = None
+    """Of a walk over the whole log, by as many processes as that takes."""
 
 
 class Rebuilds(msgspec.Struct, frozen=True):
@@ -101,10 +108,15 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
             for events, of_log in runs.items():
                 progress.step(f"rebuild: {events:,} events, repetition {repetition + 1}")
                 of_log.append(uvloop.run(_fold_and_scan(data[events], directory / "views", progress)))
+    checks: dict[int, list[float]] = {events: [] for events in data}
+    for repetition in range(plan.repetitions):
+        for events, seconds in checks.items():
+            progress.step(f"rebuild: check of {events:,} events, repetition {repetition + 1}")
+            seconds.append(_check(data[events]))
     shortest, longest = min(runs), max(runs)
     return Rebuilds(
         flush_mode=report.VIEWS_FLUSH_MODE,
-        of_logs=[_rebuild(events, data[events], of_log) for events, of_log in runs.items()],
+        of_logs=[_rebuild(events, data[events], of_log, checks[events]) for events, of_log in runs.items()],
         growth=Spread.of(
             [
                 (of_longest.fold_seconds / longest) / (of_shortest.fold_seconds / shortest)
@@ -166,7 +178,20 @@ def _put_in_order(views: Path, path: Path) -> float:
     return taken
 
 
-def _rebuild(events: int, data: Path, runs: Sequence[_Run]) -> Rebuild:
+class DamagedLog(Exception):
+    """A log that was just written is not whole."""
+
+
+def _check(data: Path) -> float:
+    """How many seconds a walk takes."""
+    started = perf_counter()
+    for reported in inspect(log_path(data)):
+        if isinstance(reported, Finding):
+            raise DamagedLog(reported.what)
+    return perf_counter() - started
+
+
+def _rebuild(events: int, data: Path, runs: Sequence[_Run], checks: Sequence[float]) -> Rebuild:
     digests = {one.digest for one in runs}
     if len(digests) > 1:
         raise DifferentDigests(f"one log, folded {len(runs)} times, made views with {sorted(digests)}")
@@ -181,17 +206,15 @@ def _rebuild(events: int, data: Path, runs: Sequence[_Run]) -> Rebuild:
         scan_events_per_second=Spread.of([events / one.scan_seconds for one in runs]),
         ratio=Spread.of([one.scan_seconds / one.fold_seconds for one in runs]),
         bound_events_per_second=Spread.of([events / (one.scan_seconds + one.put_seconds) for one in runs]),
+        check_entries_per_second=Spread.of([runs[0].entries / seconds for seconds in checks]),
     )
 
 
 def told(measured: Rebuilds) -> list[RenderableType]:
-    figures = report.table(
-        "events", "fold events/s", "seconds", "scan events/s", "fold ÷ scan", "scan and put events/s"
-    )
+    figures = report.table("events", "fold/s", "scan/s", "fold ÷ scan", "scan and put/s", "check/s")
     for one in measured.of_logs:
-        cells = [one.fold_events_per_second, one.fold_seconds, one.scan_events_per_second, one.ratio]
-        if one.bound_events_per_second is not None:
-            cells.append(one.bound_events_per_second)
+        cells = [one.fold_events_per_second, one.scan_events_per_second, one.ratio]
+        cells += filter(None, (one.bound_events_per_second, one.check_entries_per_second))
         figures.add_row(f"{one.events:,}", *map(report.cell, cells))
     return [
         "[bold]rebuild[/bold]: all views from the log, and only reading it; one core",
@@ -209,7 +232,7 @@ def told(measured: Rebuilds) -> list[RenderableType]:
 def part(plan: Plan) -> Part[Rebuilds]:
     return Part(
         name="rebuild",
-        steps=len(plan.events) * (1 + plan.repetitions),
+        steps=len(plan.events) * (1 + 2 * plan.repetitions),
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )

@@ -19,10 +19,7 @@ of them. Only somebody who remembers a later chain can.
 prints a line of JSON for each report; with `erasures`, it reads from stdin which entries are known to have
 ordered something of what was before FIRST.
 
-Measured (2 cores, cached, entries of 762 bytes that are 377 compressed), the start of the child and of its
-assistant included, in seven runs each: 982,004 of them 452,000 to 469,000 entries/s, 294,604 of them 332,000
-to 390,000; by one core, without a start, 220,000 to 250,000. The machine is by a third slower at times. 3 in
-100 of it is for counting the pages.
+How fast: `python -m bench.rebuild`, column check/s.
 """
 
 import os

@@ -4,7 +4,7 @@ Who copies the file of a log in use with `cp` gets its first pages as they were 
 and its last as they were when it ended. LMDB would open it, and might write over pages that are in use.
 So a file of which nobody can say that it was at rest when it came here is looked at from end to end:
 how its pages hang together, the free ones included, and then every entry. If all holds it is as good
-as any other. Takes 6 s for 1,000,000 entries (2 busy cores), and is done once: from then on it has an owner.
+as any other. That takes somewhat longer than `check` does, and is done once: from then on it has an owner.
 """
 
 from pathlib import Path

@@ -20,8 +20,8 @@ from projections.facts import Fact, Order, RoomEvent, decode_entry, index_of, po
 from projections.row_memory import ROW_BYTES_MAX, RowMemory
 
 WRITTEN_REMEMBERED_MAX = 256
-"""A few batches, until those who wait have been told. Each is 2 KB that are cold when their time is over:
-with 4,096 of them a send took 89 µs instead of 78 (four servers in turns, 64 connections)."""
+"""A few batches, until those who wait have been told. Each is no longer in the processor's caches when its
+time is over, so that more of them make each send dearer."""
 READ_REMEMBERED_MAX = 8_192
 
 

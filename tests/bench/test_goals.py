@@ -34,6 +34,15 @@ def test_the_conditions_stand_beside_a_figure(tmp_path: Path) -> None:
     assert row_of("durable sends", measured)[5] == "8,000 events/s, 10,000 events before"
 
 
+def test_the_bound_stands_beside_a_figure_if_it_was_measured(tmp_path: Path) -> None:
+    appended = samples.appends(0.5)
+    [at] = appended.at_batches
+    bounded = msgspec.structs.replace(at, bare_ratio=samples.spread(0.6))
+    both = appended, msgspec.structs.replace(appended, at_batches=[bounded])
+    measured = [samples.results(tmp_path, append=one) for one in both]
+    assert [row_of("Log.append", one)[4] for one in measured] == ["", "0.600"]
+
+
 def test_what_was_not_measured_is_not_met(tmp_path: Path) -> None:
     nothing = samples.results(tmp_path)
     rows = list(goals.told(nothing))[2 : 2 + len(GOALS)]

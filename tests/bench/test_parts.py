@@ -41,6 +41,8 @@ def test_append_measures_log_and_floor(tmp_path: Path) -> None:
     for at in measured.at_batches:
         assert at.log.batch.samples == at.lmdb.batch.samples > 0
         assert at.ratio.repetitions == 2
+        assert at.bare_ratio is not None
+        assert at.bare_ratio.repetitions == 2
 
 
 def test_append_leaves_no_file(tmp_path: Path) -> None:
@@ -79,12 +81,21 @@ def test_one_room_and_many_are_measured(sends: send.Sends) -> None:
     assert measured.many.per_second.median > 0
 
 
+def test_what_is_left_out_is_measured_by_itself(sends: send.Sends) -> None:
+    assert [one.left for one in sends.bare] == ["answered", "appended", "unlogged"]
+    for one in sends.bare:
+        assert one.send.per_second.median > 0
+
+
 def test_rebuilds_agree_on_the_views(tmp_path: Path) -> None:
     digests = []
     for directory in (tmp_path / "here", tmp_path / "there"):
         plan = rebuild.Plan(events=(50, 300), repetitions=2)
         measured = carried_out(rebuild.part(plan), directory, Histories(directory))
         digests.append([one.views_digest for one in measured.of_logs])
+        for one in measured.of_logs:
+            assert one.check_entries_per_second is not None
+            assert one.check_entries_per_second.repetitions == 2
     assert digests[0] == digests[1]
     assert digests[0][0] != digests[0][1]
 
