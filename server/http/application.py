@@ -11,14 +11,13 @@ finding the route, parsing and authenticating together; requests and responses a
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
-from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.errors import MatrixError
-from server.http.answers import WRITE_WHOLE, Answer, WriteWhole, error_answer
+from server.http.answers import WRITE_WHOLE, WriteWhole, error_answer
 from server.http.cors import preflight, with_browser_headers
 from server.http.parsing import BODY_BYTES_MAX
 from server.http.proposals import Proposing
@@ -51,10 +50,9 @@ class Application:
             raise RuntimeError(f"nothing is served over {scope['type']}")
         scope["app"] = self
         response = await self._respond(Request(scope, receive, send))
-        if type(response) is Answer:
-            write = cast(WriteWhole | None, scope.get(WRITE_WHOLE))
-            if write is not None and write(response.status_code, response.body):
-                return
+        write: WriteWhole | None = scope.get(WRITE_WHOLE)
+        if write is not None and write(response):
+            return
         await response(scope, receive, with_browser_headers(send))
 
     def begin(self, scope: Scope, body: bytes, respond: Callable[[Response], None]) -> bool:

@@ -21,18 +21,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import httptools
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.errors import ErrorCode, MatrixError
-from server.http.answers import WRITE_WHOLE, Answer, error_answer
+from server.http.answers import WRITE_WHOLE, error_answer
 from server.http.cors import BROWSER_HEADERS, with_browser_headers
 from server.http.doorkeeper import Awaited, Doorkeeper, Entrance, Watch
+from server.http.exchange import Exchange
 from server.http.limits import address_key
 from server.http.refusals import OVERLOADED
 
@@ -65,15 +67,12 @@ _BODY_LATE = _refusal(408, ErrorCode.REQUEST_TIMED_OUT, "The body of the request
 _TOO_MANY = _refusal(503, ErrorCode.UNAVAILABLE, "There are too many connections to this server.")
 _STOPPING = _refusal(503, ErrorCode.UNAVAILABLE, "The server is stopping.")
 
-_JSON = b"".join(
-    b"%b: %b\r\n" % header for header in ((b"content-type", b"application/json"), *BROWSER_HEADERS)
-)
-"""The headers of an `Answer`, but for its length."""
-
 
 async def _refuse_overload(scope: Scope, receive: Receive, send: Send) -> None:
     await OVERLOADED(scope, receive, with_browser_headers(send))
 
+
+_Cycle: TypeAlias = RequestResponseCycle | None
 
 Begin: TypeAlias = Callable[[Scope, bytes, Callable[[Response], None]], bool]
 """See `Application.begin`; other applications have none."""
@@ -95,9 +94,7 @@ def protocol_within(doorkeeper: Doorkeeper) -> type[asyncio.Protocol]:
 class MatrixProtocol(HttpToolsProtocol):
     """One connection."""
 
-    _defaults: ClassVar[list[tuple[bytes, bytes]]] = []
-    _default_lines: ClassVar[bytes] = b""
-    """The headers that uvicorn has for every answer, and how they are written."""
+    cycle: _Cycle  # type: ignore[assignment]  # there is none before the first request
 
     def __init__(self, doorkeeper: Doorkeeper, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,8 +112,10 @@ class MatrixProtocol(HttpToolsProtocol):
         """Received in all bodies."""
         self._begin: Begin | None = getattr(self.app, "begin", None)
         self._is_reading = False
-        self._held: RequestResponseCycle | None = None
+        self._held: _Cycle = None
         """A request whose head is complete, for as long as its body may be in what was just received."""
+        self._scope: dict[str, Any] = {}
+        """What is in the scope of all requests of this connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -130,7 +129,7 @@ class MatrixProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def awaits(self) -> tuple[Awaited, object, int]:
-        cycle = cast(RequestResponseCycle | None, self.cycle)
+        cycle = self.cycle
         if self.transport.is_closing():
             return Awaited.END, cycle, -self.transport.get_write_buffer_size()
         if self.flow.write_paused:
@@ -153,8 +152,7 @@ class MatrixProtocol(HttpToolsProtocol):
 
     def _is_begun(self) -> bool:
         """Something of a next request has come, perhaps together with the one before it."""
-        cycle = cast(RequestResponseCycle | None, self.cycle)
-        return self.unfinished_bytes > 0 or self.scope is not (cycle and cycle.scope)
+        return self.unfinished_bytes > 0 or self.scope is not (self.cycle and self.cycle.scope)
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
@@ -210,6 +208,17 @@ class MatrixProtocol(HttpToolsProtocol):
         """Makes uvicorn leave alone what `_feed` will parse again. CONNECT cannot be anything else."""
         return self.scope["method"] != "CONNECT"
 
+    def on_message_begin(self) -> None:
+        if not self._scope:
+            super().on_message_begin()
+            self._scope = dict(self.scope)
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        scope = self._scope.copy()
+        scope["headers"], scope["state"] = self.headers, self.app_state.copy()
+        self.scope = cast(HTTPScope, scope)
+
     def on_headers_complete(self) -> None:
         if len(self.url) > URL_BYTES_MAX:
             raise _OverLimit(_URL_TOO_LONG)
@@ -230,46 +239,53 @@ class MatrixProtocol(HttpToolsProtocol):
 
     def _complete_head(self) -> None:
         """What uvicorn does, but for undoing the escapes of the path: routes are found by the raw one."""
-        parser, scope = self.parser, cast(Scope, self.scope)
+        parser, scope, url = self.parser, cast(Scope, self.scope), self.url
         http_version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
         if http_version != "1.1":
             scope["http_version"] = http_version
         if parser.should_upgrade() and self._should_upgrade():
             return
-        url = httptools.parse_url(self.url)
-        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
-        scope["path"] = url.path.decode("ascii")
-        present = cast(RequestResponseCycle | None, self.cycle)
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=http_version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
+        if url.startswith(b"/") and b"#" not in url:
+            raw_path, _, query = url.partition(b"?")
+        else:
+            parsed = httptools.parse_url(url)
+            raw_path, query = parsed.path, parsed.query or b""
+        scope["raw_path"], scope["query_string"] = raw_path, query
+        scope["path"] = raw_path.decode("ascii")
+        present = self.cycle
+        self.cycle = cycle = Exchange(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.server_state,
+            http_version != "1.0" and parser.should_keep_alive(),
+            self.on_response_complete,
         )
+        if self.expect_100_continue:
+            cycle.waiting_for_100_continue = True
         if present is None or present.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        held, self._held = self._held, None
-        if held is not None and not self._is_begun_at_once(held):
-            self._start(held, self.app)
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self.unfinished_bytes = 0
         self.body_bytes += len(body)
-        super().on_body(body)
+        if type(self.cycle) is Exchange:
+            self.cycle.receive_body(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if type(self.cycle) is Exchange:
+            self.cycle.receive_end()
+        else:
+            super().on_message_complete()
+        held, self._held = self._held, None
+        if held is not None and not self._is_begun_at_once(held):
+            self._start(held, self.app)
 
     def on_response_complete(self) -> None:
         """As uvicorn's own, but that it sets no timer: see `doorkeeper.py`."""
@@ -282,7 +298,7 @@ class MatrixProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: what is being answered is answered, what has not come whole is not waited for."""
-        cycle = cast(RequestResponseCycle | None, self.cycle)
+        cycle = self.cycle
         is_coming = cycle is not None and cycle.more_body and not cycle.response_complete
         if is_coming and not self.pipeline:
             self._refuse(_STOPPING)
@@ -297,17 +313,18 @@ class MatrixProtocol(HttpToolsProtocol):
             self._start(cycle, _refuse_overload if app is service_unavailable else app)
 
     def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope[WRITE_WHOLE] = partial(self._write_whole, cycle)  # type: ignore[typeddict-unknown-key]
+        if type(cycle) is Exchange:
+            cycle.scope[WRITE_WHOLE] = cycle.write_whole  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)
 
     def _is_begun_at_once(self, cycle: RequestResponseCycle) -> bool:
         """Did the application take a request that is here as a whole, without a task of its own for it?"""
-        if self._begin is None or self.flow.write_paused:
+        if self._begin is None or type(cycle) is not Exchange or self.flow.write_paused:
             return False
         return self._begin(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._respond, cycle))
 
-    def _respond(self, cycle: RequestResponseCycle, response: Response) -> None:
-        if type(response) is Answer and self._write_whole(cycle, response.status_code, response.body):
+    def _respond(self, cycle: Exchange, response: Response) -> None:
+        if cycle.write_whole(response):
             return
 
         async def send(scope: Scope, receive: Receive, send: Send) -> None:
@@ -318,30 +335,6 @@ class MatrixProtocol(HttpToolsProtocol):
     def _head_bytes(self) -> int:
         return sum(len(name) + len(value) for name, value in self.headers)
 
-    def _write_whole(self, cycle: RequestResponseCycle, status: int, body: bytes | memoryview) -> bool:
-        """What uvicorn does with an answer's two messages, without looking for what cannot be in it."""
-        if cycle.disconnected:
-            return True  # nobody is left to answer
-        if self.flow.write_paused or not cycle.keep_alive or cycle.response_started:
-            return False
-        if cycle.scope["method"] == "HEAD":
-            return False
-        cycle.response_started = cycle.response_complete = True
-        defaults = self.server_state.default_headers
-        if MatrixProtocol._defaults is not defaults:  # uvicorn makes new ones every second, with the date
-            MatrixProtocol._defaults = defaults
-            MatrixProtocol._default_lines = b"".join([b"%b: %b\r\n" % header for header in defaults])
-        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (
-            STATUS_LINE[status],
-            MatrixProtocol._default_lines,
-            _JSON,
-            len(body),
-        )
-        self.transport.write(head + body)
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
-
     def _refuse(self, refusal: Response) -> None:
         """Take nothing more from this connection, and say why if the client can make sense of it.
 
@@ -349,8 +342,7 @@ class MatrixProtocol(HttpToolsProtocol):
         the connection ends; whatever was sent behind them was not looked at.
         """
         self.is_refused = True
-        # There is none before the first request, which uvicorn's annotation leaves out.
-        cycle = cast(RequestResponseCycle | None, self.cycle)
+        cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if not cycle.more_body:
                 cycle.keep_alive = False
