@@ -14,6 +14,7 @@ import msgspec
 
 from projections.facts import Fact, Order, RoomEvent
 from projections.projection import Fold
+from projections.views import Update
 from server import writer
 from server.api import room_events
 from server.cli import main as command_line
@@ -48,7 +49,7 @@ class _FoldOfNothing(Fold):
         pass
 
 
-async def _append_nothing(self: Writer, payloads: Sequence[bytes]) -> None:
+async def _append_nothing(self: Writer, update: Update, payloads: Sequence[bytes]) -> None:
     pass
 
 

@@ -14,13 +14,15 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from eventlog.errors import Closed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Settle: TypeAlias = Callable[[Sequence[Result | BaseException]], None]
+"""Takes one result or exception for each item of a batch, in their order, and tells who waits for them."""
 
 _ROUNDS_MAX = 8
 """A round reads what has arrived on each connection. In fewer than these a crowd is back, if it comes."""
@@ -44,13 +46,14 @@ class _Waiting(NamedTuple, Generic[Item, Result]):
 class GroupCommit(Generic[Item, Result]):
     """Gathers items into batches and commits one batch at a time, in order of arrival.
 
-    `commit` answers with one result or exception per item, in the order of the items; if it
-    raises, every item of its batch gets that exception. Belongs to the event loop it is used on.
+    `commit` settles the items that it is given as soon as they are safe. What it does after that nobody waits
+    for but the next batch. If it raises instead, every item of its batch gets that exception. Belongs to the
+    event loop it is used on.
     """
 
     def __init__(
         self,
-        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
+        commit: Callable[[Sequence[Item], Settle[Result]], Awaitable[None]],
         *,
         batch_max: int,
         waiting_max: int,
@@ -104,7 +107,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while batch := self._take_batch():
-                await self._settle(batch)
+                await self._commit_batch(batch)
                 await self._gather()
         finally:
             self._runner = None
@@ -127,20 +130,28 @@ class GroupCommit(Generic[Item, Result]):
                 batch.append(waiting)
         return batch
 
-    async def _settle(self, batch: list[_Waiting[Item, Result]]) -> None:
-        results: Sequence[Result | BaseException]
+    async def _commit_batch(self, batch: list[_Waiting[Item, Result]]) -> None:
+        unsettled = batch
+
+        def settle(results: Sequence[Result | BaseException]) -> None:
+            nonlocal unsettled
+            if len(results) != len(unsettled):
+                raise RuntimeError(f"commit gave {len(results)} results for {len(unsettled)} items")
+            settled, unsettled = unsettled, []
+            for waiting, result in zip(settled, results, strict=True):
+                waiting.settle(result)
+
         try:
-            results = await self._commit([waiting.item for waiting in batch])
-            if len(results) != len(batch):
-                raise RuntimeError(f"commit gave {len(results)} results for {len(batch)} items")
+            await self._commit([waiting.item for waiting in batch], settle)
+            if unsettled:
+                raise RuntimeError(f"commit gave no results for {len(unsettled)} items")
         except asyncio.CancelledError as cancelled:
-            for waiting in batch:
-                waiting.settle(cancelled)
+            settle([cancelled] * len(unsettled))
             raise
         except Exception as error:
-            results = [error] * len(batch)
-        for waiting, result in zip(batch, results, strict=True):
-            waiting.settle(result)
+            if not unsettled:
+                raise
+            settle([error] * len(unsettled))
 
 
 def _settle(outcome: asyncio.Future[Result], result: Result | BaseException) -> None:

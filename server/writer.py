@@ -3,8 +3,9 @@
 Decisions are run one after the other, each seeing the effects of all before it, also of those in its
 own batch, because they are applied at once in the still uncommitted transaction of the views. Then the
 whole batch is made durable by one flush of the log, which runs in a thread while the event loop parses
-the next requests; then the views commit, who waits is notified, and only now do the callers get their
-answers. Whatever gathered meanwhile is the next batch.
+the next requests. Only now do the callers get their answers, and in the same moment, before the event loop
+looks at another request, the views commit; then those who follow are told. Whatever gathered meanwhile is the
+next batch.
 
 If the append fails, the transaction of the views is aborted and nobody was told anything. If it cannot
 be known whether the batch is on disk, this process never writes again: `failure` is set, every write is
@@ -20,8 +21,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from eventlog.errors import Closed, Conflict, Full, Unknown
-from eventlog.group_commit import GroupCommit, Overloaded
+from eventlog.errors import Closed, Full
+from eventlog.group_commit import GroupCommit, Overloaded, Settle
 from eventlog.log import Position
 from projections.facts import Fact, encode_entry, order_of
 from projections.follower import checkpoints_at
@@ -126,7 +127,7 @@ class Writer:
             raise storage_failed()
         try:
             answer: Answer = await self._gathering.submit((decision, arguments))
-        except _NOT_WRITTEN as error:
+        except _NOT_TAKEN as error:
             raise self._not_written(error) from error
         return answer
 
@@ -142,13 +143,9 @@ class Writer:
         """
         if self.failure is not None:
             raise storage_failed()
-
-        def tell(outcome: Answer | BaseException) -> None:
-            settle(self._not_written(outcome) if isinstance(outcome, _NOT_WRITTEN) else outcome)
-
         try:
-            self._gathering.hand_in((decision, arguments), tell)
-        except _NOT_WRITTEN as error:
+            self._gathering.hand_in((decision, arguments), settle)
+        except _NOT_TAKEN as error:
             raise self._not_written(error) from error
 
     @asynccontextmanager
@@ -161,13 +158,16 @@ class Writer:
         """Refuse new decisions and finish those that wait."""
         await self._gathering.close()
 
-    async def _commit_in_turn(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
+    async def _commit_in_turn(self, batch: Sequence[_Waiting], settle: Settle[Any]) -> None:
         async with self._at_work:
-            return await self._commit(batch)
+            try:
+                await self._commit(batch, settle)
+            except Full as error:
+                raise self._not_written(error) from error
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Any]:
+    async def _commit(self, batch: Sequence[_Waiting], settle: Settle[Any]) -> None:
         if self.failure is not None:  # these were waiting when it came
-            raise Closed(str(self.failure))
+            raise storage_failed()
         update = self._homeserver.views.update()
         try:
             outcomes, entries = self._decide_all(update, batch)
@@ -178,24 +178,36 @@ class Writer:
             if len(batch) == 1:
                 raise
             # A fold or an encoder has a bug that one of these requests met: let only that one fail.
-            return [await self._commit_alone(waiting) for waiting in batch]
-        await self._keep(update, payloads)
+            settle([outcome for waiting in batch for outcome in await self._commit_alone(waiting)])
+            return
+        await self._append(update, payloads)
         # Told from the event loop, so that who waits for an answer of this batch goes on before all those
         # who only follow along: with 100 of them waiting a send took 10 ms, of which 9 were theirs.
-        asyncio.get_running_loop().call_soon(self._tell, self._head, entries)
+        telling = asyncio.get_running_loop().call_soon(self._tell, self._head, entries)
+        settle(outcomes)
+        try:
+            update.commit(checkpoints_at(self._head + len(entries)))
+        except Exception as error:  # what is on disk has been acknowledged; the restart will show it
+            telling.cancel()
+            update.abort()
+            self._stop_writing(error)
+            return
         self._head += len(entries)
-        return outcomes
 
     def _tell(self, before: Position, entries: Sequence[Sequence[Fact]]) -> None:
         for position, facts in enumerate(entries, before + 1):
             for listener in self._listeners:
                 listener(position, facts)
 
-    async def _commit_alone(self, waiting: _Waiting) -> Any:
+    async def _commit_alone(self, waiting: _Waiting) -> Sequence[Any]:
+        outcomes: list[Any] = []
         try:
-            return (await self._commit([waiting]))[0]
+            await self._commit([waiting], outcomes.extend)
+        except Full as error:
+            return [self._not_written(error)]
         except Exception as error:
-            return error
+            return [error]
+        return outcomes
 
     def _decide_all(
         self, update: Update, batch: Sequence[_Waiting]
@@ -203,9 +215,10 @@ class Writer:
         """One outcome (an answer or an exception) for each request, and the entries of those that succeed."""
         outcomes: list[Any] = []
         entries: list[Sequence[Fact]] = []
+        turn = Turn(self._homeserver, update.view)
         for decision, arguments in batch:
             try:
-                decided = decision(Turn(self._homeserver, update.view), arguments)
+                decided = decision(turn, arguments)
             except Exception as error:
                 outcomes.append(error)
                 continue
@@ -217,32 +230,31 @@ class Writer:
             outcomes.append(decided.answer)
         return outcomes, entries
 
-    async def _keep(self, update: Update, payloads: Sequence[bytes]) -> None:
-        """Log first, then views. After any failure but that of a full log nothing more is written here."""
+    async def _append(self, update: Update, payloads: Sequence[bytes]) -> None:
+        """Make a batch durable. Raises `Full`, or `MatrixError` 503 if nobody knows whether it is."""
+        if not payloads:
+            return
+        began = time.perf_counter()
         try:
-            if payloads:
-                await self._append(payloads)
-            update.commit(checkpoints_at(self._head + len(payloads)))
+            await self._homeserver.log.append(payloads, after=self._head)
         except Full:
             update.abort()
             raise
         except Exception as error:
             update.abort()
-            _log.critical("the log cannot be written any more: %s", error)
-            self.failure = error
-            self.failed.set()
-            raise Unknown(str(error)) from error
-
-    async def _append(self, payloads: Sequence[bytes]) -> None:
-        began = time.perf_counter()
-        try:
-            await self._homeserver.log.append(payloads, after=self._head)
+            self._stop_writing(error)
+            raise storage_failed() from error
         finally:
             self.append_seconds += time.perf_counter() - began
         self.batches += 1
         if self._is_full:
             self._is_full = False
             _log.warning("there is room on the disk again")
+
+    def _stop_writing(self, error: Exception) -> None:
+        _log.critical("the log cannot be written any more: %s", error)
+        self.failure = error
+        self.failed.set()
 
     def _not_written(self, reason: BaseException) -> MatrixError:
         """What is told of it; what is the matter with the storage, only the operator is."""
@@ -265,7 +277,7 @@ class Writer:
 
 
 _SECONDS_BETWEEN_COMPLAINTS = 60
-_NOT_WRITTEN = (Closed, Conflict, Full, Overloaded, Unknown)
+_NOT_TAKEN = (Closed, Overloaded)
 
 
 def storage_failed() -> MatrixError:

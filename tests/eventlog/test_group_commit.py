@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.errors import Closed
-from eventlog.group_commit import GroupCommit, Overloaded
+from eventlog.group_commit import GroupCommit, Overloaded, Settle
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +21,11 @@ class Storage:
         self.began = asyncio.Semaphore(0)
         self._released = asyncio.Semaphore(0)
 
-    async def commit(self, batch: Sequence[int]) -> list[int | BaseException]:
+    async def commit(self, batch: Sequence[int], settle: Settle[int]) -> None:
         self.batches.append(list(batch))
         self.began.release()
         await self._released.acquire()
-        return [ValueError(item) if item < 0 else item * 10 for item in batch]
+        settle([ValueError(item) if item < 0 else item * 10 for item in batch])
 
     def release(self, commits: int = 1000) -> None:
         for _ in range(commits):
@@ -99,8 +99,8 @@ async def test_who_comes_while_the_loop_is_busy_shares_the_next_batch(
 
 
 async def test_a_crowd_that_never_ends_does_not_hold_up_a_batch() -> None:
-    async def commit(batch: Sequence[int]) -> Sequence[int]:
-        return batch
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
+        settle(batch)
 
     async def come_one_after_the_other() -> None:
         while not second.done():
@@ -138,10 +138,10 @@ async def test_one_exception_fails_one_item(storage: Storage, gathering: GroupCo
 
 
 async def test_a_failed_commit_fails_its_batch_alone() -> None:
-    async def commit(batch: Sequence[int]) -> Sequence[int]:
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
         if 1 in batch:
             raise OSError("disk")
-        return batch
+        settle(batch)
 
     gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=4, waiting_max=8)
     results = await asyncio.gather(gathering.submit(1), gathering.submit(2), return_exceptions=True)
@@ -150,12 +150,40 @@ async def test_a_failed_commit_fails_its_batch_alone() -> None:
 
 
 async def test_a_missing_result_fails_the_batch() -> None:
-    async def commit(batch: Sequence[int]) -> Sequence[int]:
-        return batch[1:]
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
+        settle(batch[1:])
 
     gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=4, waiting_max=8)
     with pytest.raises(RuntimeError, match="0 results for 1 items"):
         await gathering.submit(1)
+
+
+async def test_a_commit_that_settles_nothing_fails_its_batch() -> None:
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
+        pass
+
+    gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=4, waiting_max=8)
+    with pytest.raises(RuntimeError, match="no results for 1 items"):
+        await gathering.submit(1)
+
+
+async def test_who_is_settled_does_not_wait_for_the_rest_of_the_commit_and_the_next_batch_does() -> None:
+    events: list[str] = []
+
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
+        events.append(f"{batch} begins")
+        settle(batch)
+        await is_told.wait()
+        events.append(f"{batch} ends")
+
+    is_told = asyncio.Event()
+    gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=1, waiting_max=8)
+    first, second = await submit(gathering, 1, 2)
+    await first
+    events.append("1 is answered")
+    is_told.set()
+    await second
+    assert events[:4] == ["[1] begins", "1 is answered", "[1] ends", "[2] begins"]
 
 
 async def test_too_many_waiting_are_refused(storage: Storage, gathering: GroupCommit[int, int]) -> None:
@@ -222,11 +250,11 @@ async def test_every_item_is_settled_in_order(turns: list[int], batch_max: int, 
     """Some items arrive in each turn of the loop; a commit takes a turn."""
     committed: list[int] = []
 
-    async def commit(batch: Sequence[int]) -> Sequence[int]:
+    async def commit(batch: Sequence[int], settle: Settle[int]) -> None:
         assert 1 <= len(batch) <= batch_max
         await asyncio.sleep(0)
         committed.extend(batch)
-        return batch
+        settle(batch)
 
     gathering: GroupCommit[int, int] = GroupCommit(commit, batch_max=batch_max, waiting_max=waiting_max)
     tasks: list[asyncio.Task[int]] = []
