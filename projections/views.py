@@ -210,11 +210,11 @@ class WritableView(View):
     def get(self, table: Table[Value], at: Key) -> Value | None:
         written = self._written.get(table.name)
         if written is not None:
-            found = written.unflushed.get(at)
+            found: Value | None = written.unflushed.get(at)
             if found is None:
                 found = written.flushed.get(at)
             if found is not None:
-                return None if found is _GONE else cast(Value, found)
+                return None if found is _GONE else found
             if written.is_cleared:
                 return None
         return super().get(table, at)

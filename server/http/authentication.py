@@ -22,8 +22,9 @@ def access_token_of(request: Request, *, query_allowed: bool) -> str:
 
     `query_allowed` speaks of the prefixes of today; under those of 2015 the query is always heard.
     """
-    headers = [value for name, value in request.scope["headers"] if name == b"authorization"]
-    texts = query_texts(request, "access_token") if request.scope["query_string"] else []
+    scope = request.scope
+    headers = [value for name, value in scope["headers"] if name == b"authorization"]
+    texts = query_texts(request, "access_token") if scope["query_string"] else []
     if len(headers) + len(texts) > 1:
         raise _missing("The request has more than one access token.")
     if headers:

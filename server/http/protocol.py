@@ -74,7 +74,7 @@ async def _refuse_overload(scope: Scope, receive: Receive, send: Send) -> None:
 
 _Cycle: TypeAlias = RequestResponseCycle | None
 
-Begin: TypeAlias = Callable[[Scope, bytes, Callable[[Response], None]], bool]
+Begin: TypeAlias = Callable[[HTTPScope, bytes, Callable[[Response], None]], bool]
 """See `Application.begin`; other applications have none."""
 
 
@@ -114,7 +114,7 @@ class MatrixProtocol(HttpToolsProtocol):
         self._is_reading = False
         self._held: _Cycle = None
         """A request whose head is complete, for as long as its body may be in what was just received."""
-        self._scope: dict[str, Any] = {}
+        self._scope: HTTPScope | None = None
         """What is in the scope of all requests of this connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -209,15 +209,15 @@ class MatrixProtocol(HttpToolsProtocol):
         return self.scope["method"] != "CONNECT"
 
     def on_message_begin(self) -> None:
-        if not self._scope:
+        if self._scope is None:
             super().on_message_begin()
-            self._scope = dict(self.scope)
+            self._scope = self.scope
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
-        scope = self._scope.copy()
-        scope["headers"], scope["state"] = self.headers, self.app_state.copy()
-        self.scope = cast(HTTPScope, scope)
+        self.scope = self._scope.copy()
+        self.scope["headers"] = self.headers
+        self.scope["state"] = self.app_state.copy()
 
     def on_headers_complete(self) -> None:
         if len(self.url) > URL_BYTES_MAX:
@@ -239,7 +239,7 @@ class MatrixProtocol(HttpToolsProtocol):
 
     def _complete_head(self) -> None:
         """What uvicorn does, but for undoing the escapes of the path: routes are found by the raw one."""
-        parser, scope, url = self.parser, cast(Scope, self.scope), self.url
+        parser, scope, url = self.parser, self.scope, self.url
         http_version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
         if http_version != "1.1":
@@ -321,7 +321,7 @@ class MatrixProtocol(HttpToolsProtocol):
         """Did the application take a request that is here as a whole, without a task of its own for it?"""
         if self._begin is None or type(cycle) is not Exchange or self.flow.write_paused:
             return False
-        return self._begin(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._respond, cycle))
+        return self._begin(cycle.scope, bytes(cycle.body), partial(self._respond, cycle))
 
     def _respond(self, cycle: Exchange, response: Response) -> None:
         if cycle.write_whole(response):

@@ -20,7 +20,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias, cast
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
@@ -89,7 +89,8 @@ class MatchedRoute:
 
 def matched_route(scope: Scope) -> MatchedRoute | None:
     """The route that serves a request; `None` as long as there is none."""
-    return cast(MatchedRoute | None, scope.get("matched_route"))
+    found: MatchedRoute | None = scope.get("matched_route")
+    return found
 
 
 def rendering(request: Request) -> Rendering:

@@ -139,6 +139,7 @@ class RoomDraft:
         sealed = form.seal(encoded, depth, now, self._last_event_ids)
         fact = RoomEvent(sealed.event_id, sealed.stored, transaction)
         # What decoding the stored event would make of it.
+        fact.__dict__["room_id"] = form.room_id
         fact.__dict__["event"] = Event(
             form.event_type,
             form.sender,
