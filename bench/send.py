@@ -81,6 +81,11 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float = 1.5
     """For each repetition at each number of connections, for the server and for the ceiling."""
 
+    @property
+    def bare_connections(self) -> Sequence[int]:
+        """At which servers are asked that leave something out."""
+        return sorted({1, self.spread_connections})
+
 
 class AtConnections(msgspec.Struct, frozen=True):
     connections: int
@@ -126,7 +131,7 @@ class Sends(msgspec.Struct, frozen=True):
     p50_to_floor: Spread | None
     """With one connection: p50 to the sum of the p50 of fdatasync and that of the ceiling."""
     bare: list[Bare] = []
-    """Servers that leave something out, at `spread_connections`."""
+    """Servers that leave something out, at one connection and at `spread_connections`."""
 
 
 class _Pair(NamedTuple):
@@ -154,16 +159,20 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
     entries = uvloop.run(populate(data, plan.seed, senders.entries))
     before = log_file.stat().st_size
     runs = _runs(directory, data, plan, senders, progress)
-    measured_bare = bare.measure(
-        directory / "bare",
-        histories,
-        progress,
-        seed=plan.seed,
-        connections=plan.spread_connections,
-        rooms=plan.rooms,
-        repetitions=plan.repetitions,
-        seconds=plan.seconds,
-    )
+    measured_bare = [
+        of_left
+        for connections in plan.bare_connections
+        for of_left in bare.measure(
+            directory / f"bare-{connections}",
+            histories,
+            progress,
+            seed=plan.seed,
+            connections=connections,
+            rooms=plan.rooms,
+            repetitions=plan.repetitions,
+            seconds=plan.seconds,
+        )
+    ]
     progress.step("send: the same entries without a server")
     payloads = uvloop.run(_last_payloads(data))
     return Sends(
@@ -344,7 +353,7 @@ def _remarks(measured: Sends) -> Iterator[str]:
 def part(plan: Plan) -> Part[Sends]:
     return Part(
         name="send",
-        steps=3 + plan.repetitions * (len(plan.connections) + 1),
+        steps=2 + len(plan.bare_connections) + plan.repetitions * (len(plan.connections) + 1),
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
