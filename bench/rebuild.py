@@ -4,8 +4,9 @@ The log is generated from the seed: accounts, rooms, members, state, messages, r
 proportions of `workload.py`. It is folded into fresh views, by the code that `roomlog rebuild` and a start
 without views use. The *floor* reads the same entries, verifies digests and chain as reading always does,
 and decodes facts and events, which every fold has to; then it drops them. What the views hold in the end is
-put once more, into LMDB with nothing around it, each table's rows in the order of their keys, which is as
-fast as LMDB can be filled: reading and that together bound what any fold into these tables can reach.
+put once more, into LMDB with nothing around it: each table's rows encoded, sorted, and put in as many
+portions as the fold commits, each portion spread over the whole table, as keys made of digests are. Reading
+and that together, with nothing between them, bound what a fold into these tables can reach.
 
 How fast `roomlog check` walks the same logs is asked as well: all entries verified by processes of their own,
 their start included, on as many cores as there are.
@@ -18,10 +19,10 @@ every machine; two machines that differ have found a bug, and so have two repeti
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lmdb
 import msgspec
@@ -41,7 +42,9 @@ from eventlog.engines import open_log
 from eventlog.log import Log
 from eventlog.verifying import Finding
 from projections.facts import RoomEvent, decode_entry
-from projections.follower import catch_up, open_views
+from projections.follower import BYTES_PER_UPDATE, catch_up, open_views
+from projections.registry import PROJECTIONS
+from projections.tables import Key, Table
 from server.config import log_path, log_url
 
 EVENTS = (10_000, 100_000)
@@ -68,7 +71,7 @@ class Rebuild(msgspec.Struct, frozen=True):
     ratio: Spread
     """Events per second of the fold to those of the scan."""
     bound_events_per_second: Spread | None = None
-    """Of the scan and the rows of the views put in order, one after the other."""
+    """Of the scan, and of putting the rows of the views after it."""
     check_entries_per_second: Spread | None = None
     """Of a walk over the whole log, by as many processes as that takes."""
 
@@ -91,6 +94,7 @@ class _Run(NamedTuple):
     fold_seconds: float
     scan_seconds: float
     put_seconds: float
+    """For the rows alone, in portions."""
     digest: str
     views_bytes: int
     entries: int
@@ -138,44 +142,52 @@ async def _fold_and_scan_log(log: Log, path: Path, progress: Progress) -> _Run:
         started = perf_counter()
         await catch_up(log, views, progress.within)
         folded = perf_counter()
-        await _scan(log)
+        payload_bytes = await _scan(log)
         scanned = perf_counter()
         digest = views.digest()
         views.abandon()
-        put_seconds = _put_in_order(path, path.with_name("in-order"))
+        portions = -(-payload_bytes // BYTES_PER_UPDATE)
+        put_seconds = sum(_put_in_portions(path, path.with_name("in-portions"), portions))
         return _Run(folded - started, scanned - folded, put_seconds, digest, allocated_bytes(path), head)
     finally:
         views.abandon()
         shutil.rmtree(path)
 
 
-async def _scan(log: Log) -> None:
+async def _scan(log: Log) -> int:
+    """How many bytes of payload there are."""
+    payload_bytes = 0
     async for entry in log.read():
+        payload_bytes += len(entry.payload)
         for fact in decode_entry(entry.payload):
             if isinstance(fact, RoomEvent):
                 _ = fact.event  # decoded when it is first asked for
+    return payload_bytes
 
 
-def _put_in_order(views: Path, path: Path) -> float:
-    """How many seconds LMDB needs for what is in the views."""
+def _put_in_portions(views: Path, path: Path, portions: int) -> Iterator[float]:
+    """The seconds that it takes to put what is in the views, for each table."""
     size = (views / "data.mdb").stat().st_size
-    taken = 0.0
+    tables = [table for projection in PROJECTIONS for table in projection.tables]
     with (
         lmdb.open(str(views), readonly=True, max_dbs=_TABLES_MAX) as source,
-        lmdb.open(str(path), map_size=size, max_dbs=_TABLES_MAX, sync=False, writemap=True) as target,
+        lmdb.open(str(path), map_size=2 * size, max_dbs=_TABLES_MAX, sync=False, writemap=True) as target,
     ):
-        with source.begin() as reading:
-            names = list(reading.cursor().iternext(values=False))
-        for name in names:
-            table, filled = source.open_db(name, create=False), target.open_db(name)
+        for table in tables:
+            name = table.name.encode()
+            known, filled = source.open_db(name, create=False), target.open_db(name)
             with source.begin() as reading:
-                rows = list(reading.cursor(table))
-            started = perf_counter()
-            with target.begin(write=True) as transaction, transaction.cursor(filled) as cursor:
-                cursor.putmulti(rows, append=True)
-            taken += perf_counter() - started
+                rows = [(at, table.decode(data)) for at, data in reading.cursor(known)]
+            yield sum(_put(target, filled, table, dict(rows[first::portions])) for first in range(portions))
     shutil.rmtree(path)
-    return taken
+
+
+def _put(target: lmdb.Environment, filled: Any, table: Table[Any], rows: Mapping[Key, Any]) -> float:
+    started = perf_counter()
+    encoded = [(at, table.encode(rows[at])) for at in sorted(rows)]
+    with target.begin(write=True) as transaction, transaction.cursor(filled) as cursor:
+        cursor.putmulti(encoded)
+    return perf_counter() - started
 
 
 class DamagedLog(Exception):

@@ -21,7 +21,7 @@ Progress: TypeAlias = Callable[[Position, Position], None]
 
 _ENTRIES_PER_UPDATE = 5_000
 """Large enough that commits do not count, small enough that what is dirty fits in memory."""
-_BYTES_PER_UPDATE = 2 << 20
+BYTES_PER_UPDATE = 2 << 20
 """Of payload. The map under the views grows only between two updates: one must not fill it."""
 
 
@@ -122,7 +122,7 @@ async def _fold(
         async for entry in log.read(after=after):
             fold.apply(update.view, order_of(entry.position), decode_entry(entry.payload))
             folded_bytes += len(entry.payload)
-            if entry.position % _ENTRIES_PER_UPDATE == 0 or folded_bytes >= _BYTES_PER_UPDATE:
+            if entry.position % _ENTRIES_PER_UPDATE == 0 or folded_bytes >= BYTES_PER_UPDATE:
                 update.commit(update.checkpoints() | checkpoints_at(entry.position, projections))
                 update, folded_bytes = views.update(), 0
                 progress(entry.position, head)

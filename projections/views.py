@@ -36,7 +36,7 @@ from projections.facts import Fact, Order, index_of, position_of
 from projections.row_memory import ROW_BYTES_MAX, RowMemories
 from projections.tables import Key, Table, Value
 
-_FORMAT = b"3"
+_FORMAT = b"4"
 _MAP_SIZE_FIRST = 1 << 28
 """Address space, not memory, nor disk beyond what is allocated. The map is doubled when it is half full."""
 _TABLES_MAX = 128

@@ -270,7 +270,7 @@ async def test_views_do_not_depend_on_how_many_entries_share_a_commit(
 
 async def test_large_entries_do_not_fill_the_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What shares a commit is bounded in bytes too: only between two commits can the map grow."""
-    monkeypatch.setattr(follower, "_BYTES_PER_UPDATE", 1 << 20)
+    monkeypatch.setattr(follower, "BYTES_PER_UPDATE", 1 << 20)
     log, content = MemoryLog(), {"body": "x" * 60_000}
     await append(log, [created()])
     for number in range(30):
