@@ -25,6 +25,7 @@ from eventlog.lmdb_accounts import refuse_if_pages_are_not_accounted_for
 from eventlog.lmdb_meta import read_meta, read_pages
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
+from eventlog.zeros_ahead import ZerosAhead
 
 FORMAT = "3"
 _FORMATS = ("1", FORMAT)
@@ -170,6 +171,7 @@ class LmdbTables:
         """`map_lock` is held while the map is replaced or closed, and by `get` while it looks at it."""
         self.path = path
         self._map_lock = map_lock or RLock()
+        self._ahead: ZerosAhead | None = None
         try:
             self._environment = _open(
                 path, read_only=read_only, map_bytes=map_bytes, unsafe_no_flush=unsafe_no_flush
@@ -180,11 +182,12 @@ class LmdbTables:
             raise LogError(f"{path} cannot be opened: {error}") from error
         try:
             self._find_tables()
+            if not read_only:
+                self._environment.reader_check()
+                self._ahead = ZerosAhead(path / DATA_FILE)
         except BaseException:
-            self._environment.close()
+            self.close()
             raise
-        if not read_only:
-            self._environment.reader_check()
 
     def _find_tables(self) -> None:
         try:
@@ -217,8 +220,13 @@ class LmdbTables:
             )
         return whole
 
-    def close(self) -> None:
+    def close(self, *, in_good_order: bool = False) -> None:
+        """In good order the file ends with the last page, and nothing is kept ahead."""
         with self._map_lock:
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None:
+                used = (self._environment.info()["last_pgno"] + 1) * self._page_bytes
+                ahead.close(length=used if in_good_order else None)
             self._environment.close()
 
     def get(self, position: Position) -> bytes | None:
@@ -302,12 +310,14 @@ class LmdbTables:
         if free < needed + free_bytes_min:
             raise Full(f"{self.path}: {free} bytes free on the disk, {free_bytes_min} have to stay free")
         info = self._environment.info()
-        used = (info["last_pgno"] + 1) * self._page_bytes + needed
+        used = (info["last_pgno"] + 1) * self._page_bytes
         map_bytes = info["map_size"]
-        while used > map_bytes * MAP_USED_MAX:
+        while used + needed > map_bytes * MAP_USED_MAX:
             map_bytes *= 2
         if map_bytes > info["map_size"]:
             self._grow(map_bytes)
+        if self._ahead is not None:
+            self._ahead.reach(used + 2 * batch_bytes)
 
     def commit(self, first: Position, batch: Iterable[bytes]) -> None:
         """Put the batch behind the last entry, in one transaction and one flush.

@@ -202,7 +202,7 @@ class LmdbStore:
         return self.head
 
     def close(self) -> None:
-        self._tables.close()
+        self._tables.close(in_good_order=not self.read_only and self.failure is None)
         if not self.read_only:
             self._ownership.release()
 

@@ -235,7 +235,7 @@ async def test_a_failed_write_closes_the_log_to_writes(tmp_path: Path) -> None:
     """The file may not grow any more, which the kernel says in the middle of a commit."""
     async with opened(tmp_path) as log:
         await log.append([b"a"] * 10, after=0)
-        file_bytes = (tmp_path / DATA_FILE).stat().st_size
+        file_bytes = read_meta(tmp_path / DATA_FILE).file_bytes
         with limited(resource.RLIMIT_FSIZE, file_bytes), pytest.raises(Unknown, match="entries 11 to 60"):
             await log.append([bytes(1000)] * 50, after=10)
         with pytest.raises(Closed, match="after a storage error"):
@@ -245,6 +245,34 @@ async def test_a_failed_write_closes_the_log_to_writes(tmp_path: Path) -> None:
         assert await positions(log) == list(range(1, 11))
     async with opened(tmp_path) as log:
         assert await log.append([b"b"], after=10) == 11
+
+
+async def test_entries_are_written_where_the_file_has_zeros_already(tmp_path: Path) -> None:
+    """So that a flush makes nothing durable but them."""
+    file, lengths = tmp_path / DATA_FILE, set()
+    async with opened(tmp_path) as log:
+        for position in range(50):
+            await log.append([bytes(500)], after=position)
+            lengths.add(file.stat().st_size)
+        with file.open("rb") as data:
+            data.seek(read_meta(file).file_bytes)
+            assert set(data.read()) == {0}
+    assert len(lengths) == 1
+
+
+async def test_a_log_at_rest_ends_with_its_last_page(tmp_path: Path) -> None:
+    async with opened(tmp_path) as log:
+        await log.append([b"a"], after=0)
+    assert (tmp_path / DATA_FILE).stat().st_size == read_meta(tmp_path / DATA_FILE).file_bytes
+
+
+async def test_nothing_fails_because_nothing_can_be_written_ahead(tmp_path: Path) -> None:
+    async with opened(tmp_path) as log:
+        room = read_meta(tmp_path / DATA_FILE).file_bytes + 16 * 4096
+        with limited(resource.RLIMIT_FSIZE, room):
+            assert await log.append([b"a"], after=0) == 1
+        assert await log.append([b"b"] * 1_000, after=1) == 1_001
+        assert await positions(log) == list(range(1, 1_002))
 
 
 @pytest.mark.parametrize(
