@@ -60,7 +60,7 @@ def seal(
     header = HEADER.pack(VERSION, 0, 0, len(payload), position, sha256(payload).digest(), previous)
     chain = sha256(header).digest()
     if compression is not None and len(compressed := compression.compress(payload)) < len(payload):
-        return _COMPRESSED_START + header[2:] + compressed, chain
+        return b"".join((_COMPRESSED_START, header[2:], compressed)), chain
     return header + payload, chain
 
 
