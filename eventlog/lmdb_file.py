@@ -8,6 +8,7 @@ Every setting that has a default in LMDB is chosen here, with its reason. What i
 out as it is; verifying it is up to the caller. But for `get` nothing here is safe to call from two threads.
 """
 
+import errno
 import mmap
 import os
 import secrets
@@ -220,14 +221,11 @@ class LmdbTables:
             )
         return whole
 
-    def close(self, *, in_good_order: bool = False) -> None:
-        """In good order the file ends with the last page, and nothing is kept ahead."""
+    def close(self) -> None:
         with self._map_lock:
-            ahead, self._ahead = self._ahead, None
-            if ahead is not None:
-                used = (self._environment.info()["last_pgno"] + 1) * self._page_bytes
-                ahead.close(length=used if in_good_order else None)
             self._environment.close()
+            if self._ahead is not None:
+                self._ahead.close()
 
     def get(self, position: Position) -> bytes | None:
         """One entry as it is stored. Alone of all calls it may be made on another thread than the rest."""
@@ -302,7 +300,7 @@ class LmdbTables:
         return f"{file}: no meta page is of the state that LMDB goes by"
 
     def make_room(self, batch_bytes: int, *, free_bytes_min: int) -> None:
-        """See to it that a batch fits, on the disk and in the map. Raises `Full` if it cannot."""
+        """See to it that a batch fits, on the disk and in the map. Raises `Full`, or `OSError`, if not."""
         # Copied inner pages, page ends, whole pages for long values: twice the bytes is enough.
         needed = 2 * batch_bytes + 64 * self._page_bytes
         disk = os.statvfs(self.path)
@@ -317,7 +315,12 @@ class LmdbTables:
         if map_bytes > info["map_size"]:
             self._grow(map_bytes)
         if self._ahead is not None:
-            self._ahead.reach(used + 2 * batch_bytes)
+            try:
+                self._ahead.reach(used + 2 * batch_bytes)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise Full(f"{self.path}: no room left on the disk: {error}") from error
 
     def commit(self, first: Position, batch: Iterable[bytes]) -> None:
         """Put the batch behind the last entry, in one transaction and one flush.

@@ -16,7 +16,7 @@ would go on: it forgets a failed flush, and the kernel forgets the pages that it
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -145,8 +145,8 @@ class LmdbStore:
             if data != stored:
                 erased[position] = data
         if erased:
-            self._tables.make_room(sum(map(len, erased.values())), free_bytes_min=self._free_bytes_min)
-            self._commit(f"{len(erased)} erased entries", lambda: self._tables.replace(erased))
+            what = f"{len(erased)} erased entries"
+            self._commit(what, erased.values(), lambda: self._tables.replace(erased))
 
     def scrub(self) -> bool:
         """Opens the file anew first: LMDB keeps buffers of what it wrote, and uses them again unemptied."""
@@ -202,7 +202,7 @@ class LmdbStore:
         return self.head
 
     def close(self) -> None:
-        self._tables.close(in_good_order=not self.read_only and self.failure is None)
+        self._tables.close()
         if not self.read_only:
             self._ownership.release()
 
@@ -227,9 +227,8 @@ class LmdbStore:
         )
 
     def _keep(self, batch: Sequence[bytes], chain: bytes) -> Position:
-        self._tables.make_room(sum(map(len, batch)), free_bytes_min=self._free_bytes_min)
         first, last = self.head + 1, self.head + len(batch)
-        self._commit(f"entries {first} to {last}", lambda: self._tables.commit(first, batch))
+        self._commit(f"entries {first} to {last}", batch, lambda: self._tables.commit(first, batch))
         self.head, self._chain = last, chain
         return self.head
 
@@ -239,9 +238,10 @@ class LmdbStore:
         if self.failure is not None:
             raise Closed(f"{self._path} takes no more writes after a storage error: {self.failure}")
 
-    def _commit(self, what: str, commit: Callable[[], None]) -> None:
+    def _commit(self, what: str, batch: Iterable[bytes], commit: Callable[[], None]) -> None:
         while True:
             try:
+                self._tables.make_room(sum(map(len, batch)), free_bytes_min=self._free_bytes_min)
                 commit()
                 if self._has_failed:
                     self._has_failed = False

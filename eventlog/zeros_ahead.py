@@ -6,12 +6,11 @@ overwrites what the file has already does not. Measured with LMDB alone (ext4 on
 of 64, and the server 6 % more sends at 64 connections. Blocks that are allocated and never written do not
 help, as the first write to them is for the journal, too; nor do more bytes ahead than these.
 
-What is behind the last page means nothing to LMDB, nor to whoever checks a log. Nothing here is needed for
-anything but speed, so that whatever fails is passed over: what is the matter with the disk, a commit finds
-out.
+What is behind the last page means nothing to LMDB, nor to whoever checks a log. But an error here is one of
+the storage like any other. And where there is no room it is found out before anything was begun, even if it
+is the user who may have no more, and not the disk.
 """
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -22,26 +21,20 @@ class ZerosAhead:
     """Of a file that one process writes. Used from one thread, and never while LMDB commits."""
 
     def __init__(self, file: Path) -> None:
-        """Raises `OSError`. The file is kept open: by its name it could be another one later."""
+        """The file is kept open: by its name it could be another one later."""
         self._file = file.open("rb+", buffering=0)
         self._length = 0
         """The file is at least so long."""
 
     def reach(self, end: int) -> None:
-        """LMDB may be about to write up to there."""
+        """LMDB may be about to write up to there. Raises `OSError` if it could not."""
         if end <= self._length:
             return
-        with contextlib.suppress(OSError):
-            length = os.fstat(self._file.fileno()).st_size
-            missing = end + BYTES_AHEAD - length
-            if missing > 0:
-                length += os.pwrite(self._file.fileno(), bytes(missing), length)
-            self._length = length
+        length = os.fstat(self._file.fileno()).st_size
+        missing = end + BYTES_AHEAD - length
+        if missing > 0:
+            length += os.pwrite(self._file.fileno(), bytes(missing), length)
+        self._length = length
 
-    def close(self, *, length: int | None = None) -> None:
-        """Given a length, the file ends there at the latest, for who copies it."""
-        if length is not None and not self._file.closed:
-            with contextlib.suppress(OSError):
-                if os.fstat(self._file.fileno()).st_size > length:
-                    self._file.truncate(length)
+    def close(self) -> None:
         self._file.close()

@@ -30,10 +30,10 @@ class Kind(Enum):
 
 
 def kinds_of(file: Path) -> list[Kind]:
-    """Of all pages, by their number. Of a whole file that nobody writes to."""
+    """Of all pages up to the last, by their number. Of a whole file that nobody writes to."""
     meta, data = read_meta(file), file.read_bytes()
     size = meta.page_bytes
-    kinds = [Kind.FREE] * (len(data) // size)
+    kinds = [Kind.FREE] * (min(len(data), meta.file_bytes) // size)
     kinds[0] = kinds[1] = Kind.META
     waiting = [root for root in meta.roots if root != _NO_PAGE]
     of_free_list = {meta.free.root}

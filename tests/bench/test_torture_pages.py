@@ -35,7 +35,7 @@ def test_every_large_value_is_found(file: Path) -> None:
     contents = file.read_bytes()
     pages = [contents[at : at + page_bytes] for at in range(0, len(contents), page_bytes)]
     inside = LARGE[: len(LARGE) // 4]
-    found = [kind for kind, page in zip(kinds_of(file), pages, strict=True) if inside[:2000] in page]
+    found = [kind for kind, page in zip(kinds_of(file), pages, strict=False) if inside[:2000] in page]
     assert len(found) >= 100
     assert set(found) == {Kind.OVERFLOW}
 

@@ -290,7 +290,7 @@ def test_zeroed_pages_of_a_long_entry_are_found(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [BRANCH, LEAF, OVERFLOW])
 def test_a_file_cut_off_before_a_page_is_found(path: Path, kind: int) -> None:
-    whole_bytes = (path / DATA_FILE).stat().st_size
+    whole_bytes = read_meta(path / DATA_FILE).file_bytes
     left_bytes = cut_off_before_a_page(path, kind)
     cut, *rest = findings(path)
     assert cut.position == 0

@@ -1,6 +1,7 @@
 """What is particular to the LMDB engine: one owner, one file that grows, storage that fails."""
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -260,19 +261,38 @@ async def test_entries_are_written_where_the_file_has_zeros_already(tmp_path: Pa
     assert len(lengths) == 1
 
 
-async def test_a_log_at_rest_ends_with_its_last_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_no_room_for_zeros_is_no_room_for_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A quota shows nowhere else before it is too late."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
     async with opened(tmp_path) as log:
-        await log.append([b"a"], after=0)
-    assert (tmp_path / DATA_FILE).stat().st_size == read_meta(tmp_path / DATA_FILE).file_bytes
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", refuse)
+            with pytest.raises(Full, match=os.strerror(number)):
+                await log.append([b"a"], after=0)
+        assert await log.append([b"a"], after=0) == 1
 
 
-async def test_nothing_fails_because_nothing_can_be_written_ahead(tmp_path: Path) -> None:
+async def test_zeros_that_cannot_be_written_are_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     async with opened(tmp_path) as log:
-        room = read_meta(tmp_path / DATA_FILE).file_bytes + 16 * 4096
-        with limited(resource.RLIMIT_FSIZE, room):
-            assert await log.append([b"a"], after=0) == 1
-        assert await log.append([b"b"] * 1_000, after=1) == 1_001
-        assert await positions(log) == list(range(1, 1_002))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", fail)
+            with pytest.raises(Unknown, match="entries 1 to 1"):
+                await log.append([b"a"], after=0)
+        with pytest.raises(Closed, match="after a storage error"):
+            await log.append([b"a"], after=0)
+    async with opened(tmp_path) as log:
+        assert await log.append([b"a"], after=0) == 1
 
 
 @pytest.mark.parametrize(
@@ -358,7 +378,7 @@ async def test_a_truncated_file_is_refused_with_both_lengths(
     tmp_path: Path, kept: float, read_only: bool
 ) -> None:
     file = await filled(tmp_path)
-    whole = file.stat().st_size
+    whole = read_meta(file).file_bytes
     os.truncate(file, int(whole * kept))
     with pytest.raises(Damaged, match=f"{whole} bytes expected, {int(whole * kept)} found"):
         await open_and_close(tmp_path, read_only=read_only)

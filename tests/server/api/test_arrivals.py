@@ -146,6 +146,16 @@ def test_a_send_between_other_requests_is_answered_in_its_place(alice: Client, r
     assert [max(answered) for answered in answers] == ["versions", "event_id", "versions"]
 
 
+def test_what_is_asked_behind_a_send_in_the_same_piece_sees_it(alice: Client, room: str, line: Line) -> None:
+    """The answer leaves before the views commit, and the next request is not looked at before they have."""
+    path = V3 + path_of("rooms", room, "messages") + "?dir=b&limit=1"
+    lines = [f"GET {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {alice.token}", "", ""]
+    for text in map(str, range(20)):
+        line.send(b"".join(request(alice, room, text)) + "\r\n".join(lines).encode())
+        line.answer()
+        assert text in str(line.answer())
+
+
 def test_who_asks_first_is_told_to_go_on(alice: Client, room: str, line: Line) -> None:
     head, body = request(alice, room, "hello", "Expect: 100-continue")
     line.send(head)

@@ -12,6 +12,7 @@ import pytest
 
 from eventlog.extraction import Extraction
 from eventlog.lmdb_log import LmdbLog
+from eventlog.lmdb_meta import read_meta
 from projections.facts import ServerNamed, encode_entry
 from projections.follower import open_views
 from server.cli.backup import copy_and_prove
@@ -180,7 +181,7 @@ def test_a_damaged_source_has_no_backup(roomlog: Roomlog, data: Path, copy: Path
 
 def test_a_source_cut_off_has_no_backup(roomlog: Roomlog, data: Path, copy: Path) -> None:
     append(data, ENTRIES[4:5] * 2_000)
-    os.truncate(data_file(data), data_file(data).stat().st_size // 2)
+    os.truncate(data_file(data), read_meta(data_file(data)).file_bytes // 2)
     done = roomlog("backup", copy, "--data", data)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
