@@ -8,7 +8,6 @@ Every setting that has a default in LMDB is chosen here, with its reason. What i
 out as it is; verifying it is up to the caller. But for `get` nothing here is safe to call from two threads.
 """
 
-import errno
 import mmap
 import os
 import secrets
@@ -300,7 +299,10 @@ class LmdbTables:
         return f"{file}: no meta page is of the state that LMDB goes by"
 
     def make_room(self, batch_bytes: int, *, free_bytes_min: int) -> None:
-        """See to it that a batch fits, on the disk and in the map. Raises `Full`, or `OSError`, if not."""
+        """See to it that a batch fits, on the disk and in the map.
+
+        Raises `Full` if it cannot, and `OSError` if the storage fails.
+        """
         # Copied inner pages, page ends, whole pages for long values: twice the bytes is enough.
         needed = 2 * batch_bytes + 64 * self._page_bytes
         disk = os.statvfs(self.path)
@@ -315,12 +317,7 @@ class LmdbTables:
         if map_bytes > info["map_size"]:
             self._grow(map_bytes)
         if self._ahead is not None:
-            try:
-                self._ahead.reach(used + 2 * batch_bytes)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise Full(f"{self.path}: no room left on the disk: {error}") from error
+            self._ahead.reach(used + 2 * batch_bytes)
 
     def commit(self, first: Position, batch: Iterable[bytes]) -> None:
         """Put the batch behind the last entry, in one transaction and one flush.

@@ -7,8 +7,7 @@ of 64, and the server 6 % more sends at 64 connections. Blocks that are allocate
 help, as the first write to them is for the journal, too; nor do more bytes ahead than these.
 
 What is behind the last page means nothing to LMDB, nor to whoever checks a log. But an error here is one of
-the storage like any other. And where there is no room it is found out before anything was begun, even if it
-is the user who may have no more, and not the disk.
+the storage like any other, after which nothing more is written.
 """
 
 import os

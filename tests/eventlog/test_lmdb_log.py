@@ -261,28 +261,12 @@ async def test_entries_are_written_where_the_file_has_zeros_already(tmp_path: Pa
     assert len(lengths) == 1
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-async def test_no_room_for_zeros_is_no_room_for_entries(
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+async def test_zeros_that_cannot_be_written_are_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A quota shows nowhere else before it is too late."""
-
-    def refuse(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    async with opened(tmp_path) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "pwrite", refuse)
-            with pytest.raises(Full, match=os.strerror(number)):
-                await log.append([b"a"], after=0)
-        assert await log.append([b"a"], after=0) == 1
-
-
-async def test_zeros_that_cannot_be_written_are_a_storage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def fail(*_: object) -> int:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise OSError(number, os.strerror(number))
 
     async with opened(tmp_path) as log:
         with monkeypatch.context() as patch:
