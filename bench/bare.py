@@ -10,7 +10,7 @@ What does the *least* does what nobody can leave out who gives the promises of t
 transaction up, writes the event's canonical JSON, hashes it twice, appends it, and puts the four rows into
 the views by which event, room and transaction are found again. It asks for no membership, no power level, no
 limit and no form of a content, and knows but one kind of event. A server written as this one is, on the same
-libraries, can come near it and not past it.
+libraries and with the same history, can come near it and not past it.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,6 @@ from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_op
 
 LEFT = ("answered", "appended", "least", "unlogged")
 _FLUSH_SECONDS = 0.3
-_EVENTS_BEFORE = 50
-"""Fewer than anybody has: what is left out is mostly what depends on them."""
 
 
 class Bare(msgspec.Struct, frozen=True):
@@ -55,21 +53,22 @@ def measure(
     progress: Progress,
     *,
     seed: int,
-    connections: int,
+    events_before: int,
+    connections: Sequence[int],
     rooms: int,
     repetitions: int,
     seconds: float,
 ) -> list[Bare]:
     """Reports one step."""
-    progress.step(f"send: {connections} connections, with something left out")
+    progress.step("send: with something left out")
     where = places()
     senders: dict[str, Senders] = {}
     with ExitStack() as stack:
         servers = {"ceiling": stack.enter_context(serving("bench.ceiling", cores=where.measured))}
         for left in LEFT:
             data = directory / left
-            histories.lend(seed, _EVENTS_BEFORE, data, progress)
-            senders[left] = Senders(connections, rooms)
+            histories.lend(seed, events_before, data, progress)
+            senders[left] = Senders(max(connections), rooms)
             uvloop.run(populate(data, seed, senders[left].entries))
             options = serve_options(data)
             servers[left] = stack.enter_context(
@@ -77,13 +76,16 @@ def measure(
             )
         senders["ceiling"] = senders[LEFT[0]]
         load = Load(where, senders["ceiling"].bodies, seconds)
-        runs: dict[str, list[Sent]] = {name: [] for name in servers}
-        flushes: list[Latencies] = []
-        for _ in range(repetitions):
-            flushes.append(flush_latencies(directory, min(seconds, _FLUSH_SECONDS)))
-            for name, server in servers.items():
-                runs[name].append(load.on(server, senders[name].in_a_few_rooms))
-    return [_bare(left, connections, runs[left], runs["ceiling"], flushes) for left in LEFT]
+        found: list[Bare] = []
+        for number in connections:
+            runs: dict[str, list[Sent]] = {name: [] for name in servers}
+            flushes: list[Latencies] = []
+            for _ in range(repetitions):
+                flushes.append(flush_latencies(directory, min(seconds, _FLUSH_SECONDS)))
+                for name, server in servers.items():
+                    runs[name].append(load.on(server, senders[name].in_a_few_rooms[:number]))
+            found += (_bare(left, number, runs[left], runs["ceiling"], flushes) for left in LEFT)
+    return found
 
 
 def _bare(

@@ -81,11 +81,6 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float = 1.5
     """For each repetition at each number of connections, for the server and for the ceiling."""
 
-    @property
-    def bare_connections(self) -> Sequence[int]:
-        """At which servers are asked that leave something out."""
-        return sorted({1, self.spread_connections})
-
 
 class AtConnections(msgspec.Struct, frozen=True):
     connections: int
@@ -159,20 +154,17 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
     entries = uvloop.run(populate(data, plan.seed, senders.entries))
     before = log_file.stat().st_size
     runs = _runs(directory, data, plan, senders, progress)
-    measured_bare = [
-        of_left
-        for connections in plan.bare_connections
-        for of_left in bare.measure(
-            directory / f"bare-{connections}",
-            histories,
-            progress,
-            seed=plan.seed,
-            connections=connections,
-            rooms=plan.rooms,
-            repetitions=plan.repetitions,
-            seconds=plan.seconds,
-        )
-    ]
+    measured_bare = bare.measure(
+        directory / "bare",
+        histories,
+        progress,
+        seed=plan.seed,
+        events_before=plan.events_before,
+        connections=sorted({1, plan.spread_connections}),
+        rooms=plan.rooms,
+        repetitions=plan.repetitions,
+        seconds=plan.seconds,
+    )
     progress.step("send: the same entries without a server")
     payloads = uvloop.run(_last_payloads(data))
     return Sends(
@@ -353,7 +345,7 @@ def _remarks(measured: Sends) -> Iterator[str]:
 def part(plan: Plan) -> Part[Sends]:
     return Part(
         name="send",
-        steps=2 + len(plan.bare_connections) + plan.repetitions * (len(plan.connections) + 1),
+        steps=3 + plan.repetitions * (len(plan.connections) + 1),
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
