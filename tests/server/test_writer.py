@@ -293,6 +293,17 @@ async def test_views_that_cannot_commit_stop_the_writer(tmp_path: Path) -> None:
         assert is_alias(parts, "#a")
 
 
+async def test_views_follow_the_log_whatever_becomes_of_who_is_told(tmp_path: Path) -> None:
+    def settle(_: Sequence[object]) -> None:
+        raise RuntimeError("injected")
+
+    async with local_homeserver(tmp_path) as parts:
+        with pytest.raises(RuntimeError, match="injected"):
+            await parts.writer._commit_in_turn([(set_alias, "#a")], settle)
+        assert (parts.writer.head, is_alias(parts, "#a")) == (1, True)
+        assert await decide_at_once(parts, (set_alias, "#b")) == ["made #b"]
+
+
 async def test_full_log_refuses_the_batch_and_goes_on(tmp_path: Path) -> None:
     async with local_homeserver(tmp_path, through=FailingLog) as parts:
         log, views = between(parts, FailingLog), parts.homeserver.views
