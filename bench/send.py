@@ -36,8 +36,7 @@ took of it):
 The empty route of the ceiling took 56 at that time: the first two rows, and Starlette's way to a route. Since
 then batches are of all 64, compressing takes less, only a few batches are remembered, and an exchange and a
 turn are made of less. At 25645bb a send took 107 to 113 µs with 1,000,000 events before, on a machine that
-was slower by then: the server of 6609e88, in turns with it, took 17 % more. One that does the least that has
-to be done took 86: see `bare.py`.
+was slower by then, and one that does the least that has to be done 86: see `bare.py`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -69,6 +69,7 @@ def end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[End]:
                 read_later = http.get(path_of("rooms", room, "state"))
         ended = poll.result(SECONDS_TO_END_MAX)
         status = server.status_within(SECONDS_TO_END_MAX)
+        assert status is not None, "the storage did not fail; there is no end of the output to wait for"
         lines = server.rest_of_output().splitlines()
         yield End(server, data, client, room, acknowledged, refused, read_later, ended, status, lines)
 
