@@ -26,7 +26,7 @@ from bench.append import flush_latencies
 from bench.figures import Latencies, Spread
 from bench.histories import Histories, populate
 from bench.load import Sent
-from bench.processes import places, serving
+from bench.processes import Server, places, serving
 from bench.progress import Progress
 from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_options
 
@@ -70,10 +70,7 @@ def measure(
             histories.lend(seed, events_before, data, progress)
             senders[left] = Senders(max(connections), rooms)
             uvloop.run(populate(data, seed, senders[left].entries))
-            options = serve_options(data)
-            servers[left] = stack.enter_context(
-                serving("bench.bare_server", left, *options, cores=where.measured)
-            )
+            servers[left] = serve(stack, left, data)
         senders["ceiling"] = senders[LEFT[0]]
         load = Load(where, senders["ceiling"].bodies, seconds)
         found: list[Bare] = []
@@ -86,6 +83,12 @@ def measure(
                     runs[name].append(load.on(server, senders[name].in_a_few_rooms[:number]))
             found += (_bare(left, number, runs[left], runs["ceiling"], flushes) for left in LEFT)
     return found
+
+
+def serve(stack: ExitStack, left: str, data: Path) -> Server:
+    """Of `LEFT`; it is killed when the stack is closed."""
+    options = serve_options(data)
+    return stack.enter_context(serving("bench.bare_server", left, *options, cores=places().measured))
 
 
 def _bare(

@@ -135,9 +135,21 @@ def _rebuild_growth(results: Results) -> Figure:
     return Figure(rebuild.growth.median, _from_to(rebuild.of_logs[0].events, rebuild.of_logs[-1].events))
 
 
+def _rebuild_growth_bound(results: Results) -> float:
+    """If only reading and putting the rows, which do cost more in a longer log, cost more there."""
+    first, *_, last = _have(results.rebuild).of_logs
+    shortest, longest = (1 / _have(one.bound_events_per_second).median for one in (first, last))
+    fold = 1 / first.fold_events_per_second.median
+    return (fold + longest - shortest) / fold
+
+
 def _send_growth(results: Results) -> Figure:
     shortest, longest = _lengths(results)
     return Figure(longest.ratio_to_shortest.median, _from_to(shortest.events, longest.events))
+
+
+def _least_growth(results: Results) -> float:
+    return _have(_lengths(results)[1].least_ratio_to_shortest).median
 
 
 def _bytes_per_event(results: Results) -> Figure:
@@ -210,8 +222,15 @@ GOALS = (
     Goal("events/s into one hot room ÷ spread over 1,000 rooms", "≥", 0.9, "", _one_room_to_many),
     Goal("`Log.append` in batches of 64 ÷ LMDB alone", "≥", 0.7, "", _append_to_lmdb, _bare_to_lmdb),
     Goal("rebuild of all views, one core", "≥", 100_000, " events/s", _rebuild_speed, _rebuild_bound),
-    Goal("rebuild: time for an event, longest log ÷ shortest", "≤", 1.15, "", _rebuild_growth),
-    Goal("send throughput, longest log ÷ shortest", "≥", 0.9, "", _send_growth),
+    Goal(
+        "rebuild: time for an event, longest log ÷ shortest",
+        "≤",
+        1.15,
+        "",
+        _rebuild_growth,
+        _rebuild_growth_bound,
+    ),
+    Goal("send throughput, longest log ÷ shortest", "≥", 0.9, "", _send_growth, _least_growth),
     Goal("bytes on disk for an event, log and views", "≤", 1_000, " B", _bytes_per_event),
     Goal("heap, without mapped pages, after the load", "≤", 150, " MB", _heap),
     # What counts as flat: caches are bounded, but a short log does not fill them.

@@ -4,6 +4,10 @@ One server for each length of the log, all at once on the same core, asked in tu
 costs nothing, and all meet the same machine. Asked are a send at 64 connections beside the ceiling, a
 long poll, an incremental /sync, and the state of a room.
 
+Sends get slower with what is behind them, because rows are put into tables that are longer. How much of that
+nobody can leave out is asked of a server that does the *least* (`bare.py`), with a copy of the same log and
+views. All servers are sent to one right after the other, before anything else is asked.
+
 *Bytes on disk* are those of a log and views that were generated and folded, after a clean close: blocks
 of the file system, not lengths, since the file under open views is as long as its map and mostly a hole.
 The entries of that log are as long as stands beside the figures. *Heap* is anonymous memory; mapped pages
@@ -26,9 +30,9 @@ import typer
 import uvloop
 from rich.console import RenderableType
 
-from bench import report
+from bench import bare, report
 from bench.figures import LatencySpread, Spread
-from bench.histories import Histories, allocated_bytes, populate
+from bench.histories import Histories, allocated_bytes, flush, populate
 from bench.load import Sent
 from bench.processes import Memory, Server, memory_of, places, serving
 from bench.progress import Progress
@@ -44,6 +48,8 @@ from server.config import log_path, log_url, views_path
 EVENTS = (10_000, 100_000)
 EVENTS_MAX = 10_000_000
 _ROOMS = 16
+_SLICES = 3
+"""Of a repetition, when messages are sent. The machine's speed changes within seconds, so turns are short."""
 _MEMBERS = 100
 """Of the room whose state is read."""
 _NOTE_OF_THE_BOOT = "opened-in-boot"
@@ -90,6 +96,9 @@ class AtLength(msgspec.Struct, frozen=True):
     state_event: LatencySpread
     memory_before: Memory
     memory_after: Memory
+    least: Answering | None = None
+    """Of the server that does the least."""
+    least_ratio_to_shortest: Spread | None = None
 
     @property
     def bytes_per_event(self) -> float:
@@ -112,11 +121,17 @@ class _Stored(NamedTuple):
     views_bytes: int
 
 
-class _Turn(NamedTuple):
-    """One repetition at one length."""
+class _Sends(NamedTuple):
+    """One slice at one length."""
 
     sent: Sent
+    least: Sent
     ceiling: Sent
+
+
+class _Reads(NamedTuple):
+    """One repetition at one length."""
+
     waited: Waited
     compared: Compared
     state: Asked
@@ -126,6 +141,7 @@ class _Subject(NamedTuple):
     """A server with a log of one length, and those who come to it."""
 
     server: Server
+    least: Server
     stored: _Stored
     ready: Ready
     memory: Memory
@@ -136,24 +152,29 @@ class _Subject(NamedTuple):
 
 def measure(directory: Path, plan: Plan, progress: Progress, histories: Histories) -> Growths:
     where = places()
-    turns: dict[int, list[_Turn]] = {events: [] for events in sorted(plan.events)}
+    sends: dict[int, list[_Sends]] = {events: [] for events in sorted(plan.events)}
+    reads: dict[int, list[_Reads]] = {events: [] for events in sends}
     with ExitStack() as stack:
         subjects = {
             events: _subject(stack, directory / str(events), plan, events, progress, histories)
-            for events in turns
+            for events in sends
         }
         ceiling = stack.enter_context(serving("bench.ceiling", cores=where.measured))
         for repetition in range(plan.repetitions):
-            for events, of_length in turns.items():
-                progress.step(f"growth: {events:,} events, repetition {repetition + 1}")
-                of_length.append(_turn(subjects[events], ceiling))
+            progress.step(f"growth: sends, repetition {repetition + 1}")
+            for _ in range(_SLICES):
+                for events, sent in sends.items():
+                    sent.append(_sends(subjects[events], ceiling))
+            progress.step(f"growth: reads, repetition {repetition + 1}")
+            for events, read in reads.items():
+                read.append(_reads(subjects[events].reads))
         return Growths(
             flush_mode=report.FLUSH_MODE,
             connections=plan.connections,
             members=plan.members,
             at_lengths=[
-                _at_length(events, subjects[events], of_length, turns[min(turns)])
-                for events, of_length in turns.items()
+                _at_length(events, subjects[events], sent, sends[min(sends)], reads[events])
+                for events, sent in sends.items()
             ],
         )
 
@@ -168,16 +189,21 @@ def _subject(
     readers = Readers(plan.members, 1, [1])
     uvloop.run(populate(data, plan.seed, senders.entries))
     uvloop.run(populate(data, plan.seed, readers.entries))
+    least = data.with_name(f"{events}-least")
+    shutil.copytree(data, least)
+    flush(least)
     progress.step(f"growth: start with {events:,} events")
     ready, server = _started(stack, data)
+    flush(data)
     where = places()
     return _Subject(
         server=server,
+        least=bare.serve(stack, "least", least),
         stored=stored,
         ready=ready,
         memory=memory_of(server.pid),
         senders=senders,
-        load=Load(where, senders.bodies, plan.seconds),
+        load=Load(where, senders.bodies, plan.seconds / _SLICES),
         reads=ReadLoad(server, where, readers, plan.seconds / 3),
     )
 
@@ -219,19 +245,28 @@ def _crash(data: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _turn(subject: _Subject, ceiling: Server) -> _Turn:
-    senders, reads = subject.senders.in_a_few_rooms, subject.reads
-    return _Turn(
-        sent=subject.load.on(subject.server, senders),
-        ceiling=subject.load.on(ceiling, senders),
-        waited=reads.wait_for_news("sync", 1, 1),
-        compared=reads.compare_accounts(),
-        state=reads.read_state(),
+def _sends(subject: _Subject, ceiling: Server) -> _Sends:
+    senders, load = subject.senders.in_a_few_rooms, subject.load
+    return _Sends(
+        sent=load.on(subject.server, senders),
+        least=load.on(subject.least, senders),
+        ceiling=load.on(ceiling, senders),
     )
 
 
-def _at_length(events: int, subject: _Subject, turns: list[_Turn], shortest: list[_Turn]) -> AtLength:
+def _reads(load: ReadLoad) -> _Reads:
+    return _Reads(
+        waited=load.wait_for_news("sync", 1, 1),
+        compared=load.compare_accounts(),
+        state=load.read_state(),
+    )
+
+
+def _at_length(
+    events: int, subject: _Subject, sends: list[_Sends], shortest: list[_Sends], reads: list[_Reads]
+) -> AtLength:
     stored = subject.stored
+    pairs = list(zip(sends, shortest, strict=True))
     return AtLength(
         events=events,
         entries=stored.entries,
@@ -239,19 +274,18 @@ def _at_length(events: int, subject: _Subject, turns: list[_Turn], shortest: lis
         log_bytes=stored.log_bytes,
         views_bytes=stored.views_bytes,
         ready=subject.ready,
-        send=Answering.of([turn.sent for turn in turns]),
-        ratio=Spread.of([per_second(turn.sent) / per_second(turn.ceiling) for turn in turns]),
-        ratio_to_shortest=Spread.of(
-            [
-                per_second(turn.sent) / per_second(other.sent)
-                for turn, other in zip(turns, shortest, strict=True)
-            ]
+        send=Answering.of([one.sent for one in sends]),
+        ratio=Spread.of([per_second(one.sent) / per_second(one.ceiling) for one in sends]),
+        ratio_to_shortest=Spread.of([per_second(one.sent) / per_second(short.sent) for one, short in pairs]),
+        least=Answering.of([one.least for one in sends]),
+        least_ratio_to_shortest=Spread.of(
+            [per_second(one.least) / per_second(short.least) for one, short in pairs]
         ),
-        waiting=LatencySpread.of([turn.waited.after_200 for turn in turns]),
-        incremental=LatencySpread.of([turn.compared.readers[0] for turn in turns]),
-        state=LatencySpread.of([turn.state.latencies[0] for turn in turns]),
-        state_bytes=turns[-1].state.answer_bytes[0],
-        state_event=LatencySpread.of([turn.state.latencies[1] for turn in turns]),
+        waiting=LatencySpread.of([one.waited.after_200 for one in reads]),
+        incremental=LatencySpread.of([one.compared.readers[0] for one in reads]),
+        state=LatencySpread.of([one.state.latencies[0] for one in reads]),
+        state_bytes=reads[-1].state.answer_bytes[0],
+        state_event=LatencySpread.of([one.state.latencies[1] for one in reads]),
         memory_before=subject.memory,
         memory_after=memory_of(subject.server.pid),
     )
@@ -259,6 +293,7 @@ def _at_length(events: int, subject: _Subject, turns: list[_Turn], shortest: lis
 
 def told(measured: Growths) -> list[RenderableType]:
     sends = report.table("events", "sends/s", "p50 ms", "p99 ms", "CPU µs", "÷ ceiling", "÷ shortest")
+    least = report.table("events", "sends/s", "p50 ms", "p99 ms", "CPU µs", "÷ shortest")
     reads = report.table(
         "events", "waiting p99 ms", "new event p50 ms", "state p50 ms", "its kB", "topic p50 ms"
     )
@@ -267,6 +302,8 @@ def told(measured: Growths) -> list[RenderableType]:
     for at in measured.at_lengths:
         name = f"{at.events:,}"
         sends.add_row(name, *at.send.cells(), *map(report.cell, (at.ratio, at.ratio_to_shortest)))
+        if at.least is not None and at.least_ratio_to_shortest is not None:
+            least.add_row(name, *at.least.cells(), report.cell(at.least_ratio_to_shortest))
         reads.add_row(
             name,
             report.cell(at.waiting.p99_ms),
@@ -289,6 +326,8 @@ def told(measured: Growths) -> list[RenderableType]:
     return [
         f"[bold]growth[/bold]: {measured.connections} connections, by the events already in the log",
         sends,
+        "[bold]growth[/bold]: the same to a server that does the least that has to be done",
+        least,
         f"[bold]growth[/bold]: reading; the room has {measured.members} members",
         reads,
         "[bold]growth[/bold]: on disk at rest, and memory after the load and when it was ready",
@@ -304,7 +343,7 @@ def told(measured: Growths) -> list[RenderableType]:
 def part(plan: Plan) -> Part[Growths]:
     return Part(
         name="growth",
-        steps=len(plan.events) * (2 + plan.repetitions),
+        steps=2 * (len(plan.events) + plan.repetitions),
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )

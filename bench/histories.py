@@ -51,12 +51,16 @@ class Histories:
         return data
 
     def lend(self, seed: int, events: int, to: Path, progress: Progress) -> None:
-        """Make the data directory `to`: a copy, flushed, so that nothing of it is still to be written."""
-        data = self.folded(seed, events, progress)
-        shutil.copytree(data, to)
-        for path in (*log_path(to).iterdir(), *views_path(to).iterdir()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        """Make the data directory `to`: a copy, flushed."""
+        shutil.copytree(self.folded(seed, events, progress), to)
+        flush(to)
+
+
+def flush(data: Path) -> None:
+    """Write what is still to be written of a data directory, so that it is not written while others work."""
+    for path in (*log_path(data).iterdir(), *views_path(data).iterdir()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 async def populate(data: Path, seed: int, people: People) -> Position:

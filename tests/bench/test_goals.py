@@ -43,6 +43,19 @@ def test_the_bound_stands_beside_a_figure_if_it_was_measured(tmp_path: Path) -> 
     assert [row_of("Log.append", one)[4] for one in measured] == ["", "0.600"]
 
 
+def test_the_growth_of_a_rebuild_is_bound_by_that_of_reading_and_putting(tmp_path: Path) -> None:
+    measured = samples.rebuilds(1.5)
+    shortest, longest = (
+        msgspec.structs.replace(
+            one, fold_events_per_second=samples.spread(50_000), bound_events_per_second=samples.spread(bound)
+        )
+        for one, bound in zip(measured.of_logs, (100_000, 50_000), strict=True)
+    )
+    # 20 µs for an event, and reading and putting takes 20 instead of 10.
+    bounded = msgspec.structs.replace(measured, of_logs=[shortest, longest])
+    assert row_of("time for an event", samples.results(tmp_path, rebuild=bounded))[4] == "1.50"
+
+
 def test_what_was_not_measured_is_not_met(tmp_path: Path) -> None:
     nothing = samples.results(tmp_path)
     rows = list(goals.told(nothing))[2 : 2 + len(GOALS)]

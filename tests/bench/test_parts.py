@@ -142,6 +142,15 @@ def test_growth_finds_log_and_views_on_disk(growths: growth.Growths) -> None:
     assert at.views_bytes > 0
 
 
+def test_growth_asks_the_server_that_does_the_least(growths: growth.Growths) -> None:
+    [at] = growths.at_lengths
+    assert at.least is not None
+    assert at.least.per_second.median > 0
+    # The only length is the shortest.
+    assert at.least_ratio_to_shortest is not None
+    assert at.least_ratio_to_shortest.median == 1
+
+
 def test_growth_reads_the_state_of_all_members(growths: growth.Growths) -> None:
     [at] = growths.at_lengths
     assert at.state_bytes > 3 * 100
