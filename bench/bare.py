@@ -1,10 +1,12 @@
 """What of a send costs what? The same requests to servers that leave something out, beside the ceiling.
 
 What is *answered* went through HTTP, the route, the token and the body, and nothing was decided or kept.
+What is *decided* was in a batch besides, and all rules were asked; what was decided is dropped. What is
+*unlogged* is folded into the views and told to those who follow, and nothing is flushed. Between that and
+*everything* is the log. All in turns, so that what one does more than another is where the microseconds go.
+
 What is *appended* puts a prepared entry into the log for each request, compressed, chained and flushed in
-batches, and that is all: nothing is looked up, decided, hashed or folded. What is *unlogged* does everything
-else, and flushes nothing. A send costs what both cost together, less what both have in common, which is what
-is answered.
+batches, and that is all: nothing is looked up, decided, hashed or folded.
 
 What does the *least* does what nobody can leave out who gives the promises of this server: it looks the
 transaction up, writes the event's canonical JSON, hashes it twice, appends it, and puts the four rows into
@@ -13,7 +15,7 @@ limit and no form of a content, and knows but one kind of event. A server writte
 libraries and with the same history, can come near it and not past it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from rich.console import RenderableType
 
 from bench import report
 from bench.append import flush_latencies
+from bench.bare_server import LEFT
 from bench.figures import Latencies, Spread
 from bench.histories import Histories, populate
 from bench.load import Sent
@@ -30,7 +33,13 @@ from bench.processes import Server, places, serving
 from bench.progress import Progress
 from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_options
 
-LEFT = ("answered", "appended", "least", "unlogged")
+_STAGES = {
+    "answered": "sockets, HTTP, route, who asks, how often, body, answer",
+    "decided": "gathering a batch, the decision",
+    "unlogged": "folding into the views, telling who follows",
+    "everything": "the log: encoding, a thread, compressing, chaining, one flush for the batch",
+}
+"""In the order of a send; what each server does, the next one does as well."""
 _FLUSH_SECONDS = 0.3
 
 
@@ -117,4 +126,22 @@ def told(measured: Sequence[Bare]) -> list[RenderableType]:
     for bare in measured:
         ratios = map(report.cell, (bare.ratio, bare.cpu_ratio, bare.p50_to_floor))
         figures.add_row(f"{bare.connections} {bare.left}", *bare.send.cells(), *ratios)
-    return ["[bold]send[/bold]: to servers that leave something out", figures]
+    return ["[bold]send[/bold]: to servers that leave something out", figures, *_told_microseconds(measured)]
+
+
+def _told_microseconds(measured: Sequence[Bare]) -> Iterator[RenderableType]:
+    """What each stage of a send adds, by the medians of CPU time."""
+    stages = report.table("stage", *(f"{number} connections" for number in _connections(measured)))
+    cpu = {(bare.left, bare.connections): bare.send.cpu_us.median for bare in measured}
+    before = dict.fromkeys(_connections(measured), 0.0)
+    for left, stage in _STAGES.items():
+        until = {number: cpu[left, number] for number in before}
+        stages.add_row(stage, *(report.number(until[number] - before[number]) for number in before))
+        before = until
+    stages.add_row("all", *map(report.number, before.values()))
+    yield "[bold]send[/bold]: what each stage adds, CPU µs of the server"
+    yield stages
+
+
+def _connections(measured: Sequence[Bare]) -> list[int]:
+    return sorted({bare.connections for bare in measured})

@@ -1,9 +1,11 @@
 """The server with something left out of a send, to see what is left of its speed: `bare.py` says what for.
 
     python -m bench.bare_server answered serve …     as `server.cli`, and nothing is decided, stored or folded
+                                decided              it is decided what to do, and nothing is done
+                                unlogged             everything is done but for the log: nothing is durable
                                 appended             the same prepared entry is appended for each send
                                 least                what the promises demand is done, and nothing else
-                                unlogged             everything is done but for the log: nothing is durable
+                                everything           nothing is left out
 
 It makes no log that anybody could use. Run as a process: prints its address, serves until it is killed.
 """
@@ -25,9 +27,10 @@ from server.api import room_events
 from server.cli import main as command_line
 from server.rooms import canonical_json
 from server.rooms.event_format import MessageForm
-from server.rooms.sending import SendMessage
+from server.rooms.sending import SendMessage, send_message
 from server.writer import Decided, Turn, Writer
 
+LEFT = ("answered", "decided", "unlogged", "appended", "least", "everything")
 _EVENT_ID = "$" + "c" * 43
 _AUTH_EVENTS = ("$" + "a" * 43, "$" + "b" * 43)
 _PREVIOUS = ("$" + "p" * 43,)
@@ -55,6 +58,10 @@ _forms: dict[tuple[str, str], MessageForm] = {}
 
 def _answered(turn: Turn, request: SendMessage) -> Decided[str]:
     return Decided(_EVENT_ID)
+
+
+def _decided(turn: Turn, request: SendMessage) -> Decided[str]:
+    return Decided(send_message(turn, request).answer)
 
 
 def _appended(turn: Turn, request: SendMessage) -> Decided[str]:
@@ -103,16 +110,18 @@ def leave_out(left: str) -> None:
     """From now on, and in this whole process."""
     if left == "answered":
         vars(room_events)["send_message"] = _answered
+    elif left == "decided":
+        vars(room_events)["send_message"] = _decided
+    elif left == "unlogged":
+        Writer._append = _append_nothing  # type: ignore[method-assign]
     elif left == "appended":
         vars(room_events)["send_message"] = _appended
         vars(writer)["Fold"] = _FoldOfNothing
     elif left == "least":
         vars(room_events)["send_message"] = _least
         vars(writer)["Fold"] = _FoldOfRows
-    elif left == "unlogged":
-        Writer._append = _append_nothing  # type: ignore[method-assign]
-    else:
-        raise SystemExit(f"answered, appended, least or unlogged, not {left!r}")
+    elif left != "everything":
+        raise SystemExit(f"{', '.join(LEFT)}: one of these, not {left!r}")
 
 
 if __name__ == "__main__":
