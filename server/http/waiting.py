@@ -17,16 +17,28 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -
 
     For requests without a body, or whose body has been read.
     """
-    working = asyncio.ensure_future(work)
+    working = asyncio.current_task()
+    assert working is not None
+    is_working, is_gone = True, False
+
+    def give_up(_: object) -> None:
+        nonlocal is_gone
+        if is_working:
+            is_gone = True
+            working.cancel()
+
     gone = asyncio.ensure_future(_until_gone(request))
+    gone.add_done_callback(give_up)
     try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        # Somebody else may have cancelled this task as well.
+        if is_gone and not working.uncancel():
+            raise ClientDisconnect from None
+        raise
     finally:
+        is_working = False
         gone.cancel()
-        working.cancel()
 
 
 async def _until_gone(request: Request) -> None:

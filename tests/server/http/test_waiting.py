@@ -51,3 +51,37 @@ async def test_a_refusal_reaches_the_client() -> None:
 
     with pytest.raises(LookupError, match="no"):
         await while_connected(request_that(hangs_up=asyncio.Event()), work())
+
+
+async def test_a_stop_is_not_taken_for_a_hang_up() -> None:
+    task = asyncio.create_task(
+        while_connected(request_that(hangs_up=asyncio.Event()), asyncio.Event().wait())
+    )
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("rounds", range(6))
+async def test_who_hangs_up_while_the_answer_is_there_cancels_nothing_else(rounds: int) -> None:
+    """However many rounds of the event loop lie between the two."""
+    hangs_up = asyncio.Event()
+
+    async def work() -> str:
+        await asyncio.sleep(0)  # so that it is heard when the client hangs up
+        hangs_up.set()
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        return "news"
+
+    async def answered() -> str:
+        try:
+            answer = await while_connected(request_that(hangs_up), work())
+        except ClientDisconnect:
+            answer = "gone"
+        for _ in range(6):
+            await asyncio.sleep(0)
+        return answer
+
+    assert await asyncio.create_task(answered()) in ("news", "gone")
