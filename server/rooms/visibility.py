@@ -2,11 +2,13 @@
 
 Where: client-server API, "Room history visibility". The two histories that decide (the setting, and the
 reader's own membership) are short; they are read once, and each event is then a matter of two bisections.
+Nearly everybody who reads is in the room, and reads what came since they joined: that is known without them.
 """
 
 from bisect import bisect_right
 
 from projections import memberships, state, timeline
+from projections.computed import computed
 from projections.facts import Order
 from projections.timeline import TimelineEvent
 from projections.views import View
@@ -14,26 +16,39 @@ from server.errors import ErrorCode, MatrixError
 
 _SETTINGS = ("world_readable", "shared", "invited", "joined")
 _DEFAULT = "shared"
+_NEVER: Order = state.LATEST + 1
 
 
 class Visibility:
     """What one reader may see of one room."""
 
     def __init__(self, view: View, room_id: str, user_id: str) -> None:
-        self._user_id = user_id
-        settings = list(state.history(view, room_id, "m.room.history_visibility", ""))
-        self._setting_orders = [found.order for found in settings]
-        self._settings = [_setting_in(found) for found in settings]
-        own = [] if _is_forgotten(view, room_id, user_id) else _own_history(view, room_id, user_id)
-        self._own_orders = [found.order for found in own]
-        self._own = [str(found.event.content.get("membership")) for found in own]
-        joins = [order for order, is_ in zip(self._own_orders, self._own, strict=True) if is_ == "join"]
-        self._last_join: Order = joins[-1] if joins else 0
+        """To be asked while the view may be looked at."""
+        self._view, self._room_id, self._user_id = view, room_id, user_id
+        known = memberships.membership_of(view, room_id, user_id)
+        self._joined_since: Order = known.order if known and known.membership == "join" else _NEVER
+        """By the last member event; the reader may have been in the room before it, too."""
+        self._is_forgotten = known is not None and known.is_forgotten
+        """To who forgot a room it is as if they had never been in it."""
+
+    @computed
+    def _settings(self) -> tuple[list[Order], list[str]]:
+        found = list(state.history(self._view, self._room_id, "m.room.history_visibility", ""))
+        return [one.order for one in found], [_setting_in(one) for one in found]
+
+    @computed
+    def _own(self) -> tuple[list[Order], list[str]]:
+        if self._is_forgotten:
+            return [], []
+        found = list(state.history(self._view, self._room_id, "m.room.member", self._user_id))
+        return [one.order for one in found], [str(one.event.content.get("membership")) for one in found]
 
     def sees(self, found: TimelineEvent) -> bool:
         """At an event that changes one of the two, the reader gets the better of before and after."""
-        settings = {self.setting_at(found.order)}
         own = {self.membership_at(found.order)}
+        if "join" in own:
+            return True
+        settings = {self.setting_at(found.order)}
         if found.event.type == "m.room.history_visibility":
             settings.add(self.setting_at(found.order - 1))
         elif found.event.type == "m.room.member" and found.event.state_key == self._user_id:
@@ -41,30 +56,35 @@ class Visibility:
         return any(self._allows(s, m, found.order) for s in settings for m in own)
 
     def setting_at(self, order: Order) -> str:
-        index = bisect_right(self._setting_orders, order)
-        return self._settings[index - 1] if index else _DEFAULT
+        orders, settings = self._settings
+        index = bisect_right(orders, order)
+        return settings[index - 1] if index else _DEFAULT
 
     def membership_at(self, order: Order) -> str:
         """As of an event, that event included."""
-        index = bisect_right(self._own_orders, order)
-        return self._own[index - 1] if index else "leave"
+        if order >= self._joined_since:
+            return "join"
+        orders, own = self._own
+        index = bisect_right(orders, order)
+        return own[index - 1] if index else "leave"
 
     def joined_between(self, after: Order, until: Order) -> bool:
         """Was the reader in the room at any moment between two orders, the first one excluded?"""
         if self.membership_at(after) == "join":
             return True
-        first, last = bisect_right(self._own_orders, after), bisect_right(self._own_orders, until)
-        return "join" in self._own[first:last]
+        orders, own = self._own
+        return "join" in own[bisect_right(orders, after) : bisect_right(orders, until)]
 
     def left_at(self, as_of: Order = state.LATEST) -> Order | None:
         """The event by which the reader left after having been in the room last.
 
         `None` for who never was in it, and for who is in it.
         """
-        known = bisect_right(self._own_orders, as_of)
         was_in = False
         left_at = None
-        for order, membership in zip(self._own_orders[:known], self._own[:known], strict=True):
+        for order, membership in zip(*self._own, strict=True):
+            if order > as_of:
+                break
             if membership == "join":
                 was_in, left_at = True, None
             elif was_in and left_at is None:
@@ -75,18 +95,12 @@ class Visibility:
         if setting == "world_readable" or membership == "join":
             return True
         if setting == "shared":
-            return self._last_join > order
+            return "join" in self._own_after(order)
         return setting == "invited" and membership == "invite"
 
-
-def _own_history(view: View, room_id: str, user_id: str) -> list[TimelineEvent]:
-    return list(state.history(view, room_id, "m.room.member", user_id))
-
-
-def _is_forgotten(view: View, room_id: str, user_id: str) -> bool:
-    """To who forgot a room it is as if they had never been in it."""
-    known = memberships.membership_of(view, room_id, user_id)
-    return known is not None and known.is_forgotten
+    def _own_after(self, order: Order) -> list[str]:
+        orders, own = self._own
+        return own[bisect_right(orders, order) :]
 
 
 def _setting_in(found: TimelineEvent) -> str:
