@@ -94,29 +94,42 @@ class Audience:
             if isinstance(fact, RoomEvent):
                 self._hear_event(position, fact)
 
-    def rooms_with_news(self, after: Position) -> set[str] | None:
-        """All rooms that had events past an entry; `None` if that is too long ago to be remembered."""
+    def rooms_with_news(self, user_id: str, after: Position) -> set[str] | None:
+        """Rooms of a user that had events past an entry; `None` if that is too long ago.
+
+        Those that the user is in now: nothing of what they left or were called into.
+        """
         if after < self._news_after:
             return None
-        return set(takewhile(lambda room_id: self._news[room_id] > after, reversed(self._news)))
+        rooms = self._follower(user_id).rooms
+        with_news = takewhile(lambda room_id: self._news[room_id] > after, reversed(self._news))
+        return {room_id for room_id in with_news if room_id in rooms}
 
     def follow(self, user_id: str) -> None:
         """From here on no news of the user is missed, whether or not anybody is waiting for it."""
-        if user_id in self._followers:
+        self._follower(user_id)
+
+    def _follower(self, user_id: str) -> _Follower:
+        known = self._followers.get(user_id)
+        if known is not None:
             self._followers.move_to_end(user_id)
-            return
+            return known
         with self._views.read() as view:
-            known = memberships.rooms_of(view, user_id)
-            rooms = {found.room_id for found in known if found.membership == "join"}
-        self._followers[user_id] = _Follower(rooms, self.head)
+            memberships_of_user = memberships.rooms_of(view, user_id)
+            rooms = {found.room_id for found in memberships_of_user if found.membership == "join"}
+        follower = self._followers[user_id] = _Follower(rooms, self.head)
         for room_id in rooms:
             self._users_in_room.setdefault(room_id, set()).add(user_id)
         self._forget_some()
+        return follower
+
+    def may_have_news(self, user_id: str, after: Position) -> bool:
+        """`False` if nothing past an entry concerned the user."""
+        return self._follower(user_id).news > after
 
     async def wait(self, user_id: str, *, after: Position, seconds: float) -> None:
         """Return when there may be news for the user past `after`, or when the time is up."""
-        self.follow(user_id)
-        follower = self._followers[user_id]
+        follower = self._follower(user_id)
         if follower.news > after or self.is_closed:
             return
         await self._wait(follower.waiting, seconds)

@@ -13,7 +13,7 @@ import msgspec
 
 from eventlog.log import Position
 from projections import memberships, timeline
-from projections.facts import Order, end_of, position_of
+from projections.facts import Order, end_of
 from projections.memberships import Membership
 from projections.sessions import Session
 from projections.views import View
@@ -25,7 +25,7 @@ from server.sync.filters import Filter
 from server.sync.room_sections import RoomReader
 from server.sync.room_state import Span
 from server.sync.sync_format import SyncFormat
-from server.sync.tokens import token_after
+from server.sync.tokens import last_whole_entry, token_after
 
 _SECONDS_WITHOUT_A_PAUSE = 0.005
 """How long the event loop is kept from other requests while a long answer is put together."""
@@ -139,6 +139,8 @@ def _by_age(found: Iterable[Membership]) -> list[Membership]:
 
 def _rooms_concerned(view: View, audience: Audience, user_id: str, since: Order) -> Iterator[Membership]:
     """The user's rooms in which there may be news."""
+    if not audience.may_have_news(user_id, last_whole_entry(since)):
+        return
     concerned = memberships.rooms_changed(view, user_id, after=since)
     concerned |= _active_rooms(view, audience, user_id, since)
     for room_id in concerned:
@@ -149,13 +151,10 @@ def _rooms_concerned(view: View, audience: Audience, user_id: str, since: Order)
 
 def _active_rooms(view: View, audience: Audience, user_id: str, since: Order) -> set[str]:
     """Joined rooms with events past `since`."""
-    # If that is in the middle of an entry there may be more in the very same.
-    active = audience.rooms_with_news(position_of(since + 1) - 1)
+    active = audience.rooms_with_news(user_id, last_whole_entry(since))
     if active is None:
         rooms_of_user = memberships.rooms_of(view, user_id)
         active = {known.room_id for known in rooms_of_user if known.membership == "join"}
-    else:
-        active = {room_id for room_id in active if memberships.is_joined(view, room_id, user_id)}
     return {room_id for room_id in active if _has_events_after(view, room_id, since)}
 
 

@@ -4,9 +4,9 @@
 """
 
 import asyncio
-from collections.abc import Iterator
-from itertools import takewhile
-from typing import Any
+from collections.abc import Collection, Iterator
+from heapq import merge
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,11 +24,13 @@ from server.sync.audience import Audience
 from server.sync.filters import RoomEventFilter
 from server.sync.room_sections import latest_events
 from server.sync.room_state import Span, Timeline
-from server.sync.tokens import token_after
+from server.sync.tokens import last_whole_entry, token_after
 
 _EVENTS_IN_ANSWER_MAX = 100
 _EVENTS_WALKED_AT_ONCE_MAX = 1_000
 _ENTRIES_WALKED_AT_ONCE_MAX = 1_000
+"""Where all entries are looked at, also those without events."""
+_ROOMS_READ_AT_ONCE_MAX = 100
 _SECONDS_WITHOUT_A_PAUSE = 0.005
 
 
@@ -113,9 +115,15 @@ async def events(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + request.timeout_ms / 1000
     place = request.start
+    chunk: list[dict[str, Any]] = []
     while True:
         head = audience.head
-        chunk, place = await _walk(homeserver, request, place, end_of(head), is_legacy=is_legacy)
+        if request.room_id is None and not audience.may_have_news(user_id, last_whole_entry(place)):
+            place = end_of(head)
+        else:
+            place = await _walk(
+                homeserver, audience, request, place, end_of(head), chunk, is_legacy=is_legacy
+            )
         remaining = deadline - loop.time()
         if chunk or remaining <= 0 or audience.is_closed:
             return {"start": token_after(request.start), "end": token_after(place), "chunk": chunk}
@@ -126,45 +134,76 @@ async def events(
 
 
 async def _walk(
-    homeserver: Homeserver, request: EventsRequest, after: Order, until: Order, *, is_legacy: bool
-) -> tuple[list[dict[str, Any]], Order]:
-    """Go through the log up to `until`, or until an answer is full; also the place that was reached."""
-    chunk: list[dict[str, Any]] = []
+    homeserver: Homeserver,
+    audience: Audience,
+    request: EventsRequest,
+    after: Order,
+    until: Order,
+    chunk: list[dict[str, Any]],
+    *,
+    is_legacy: bool,
+) -> Order:
+    """Go on up to `until`, or until the answer has something in it; the place that was reached."""
     place = after
-    while place < until and not chunk:
+    while True:
         with homeserver.views.read() as view:
             shown = ClientFormat(view, request.session, homeserver.now(), legacy=is_legacy)
-            # Entries without events take their time too, where the log is walked and not a room.
-            near = until if request.room_id else end_of(position_of(place) + _ENTRIES_WALKED_AT_ONCE_MAX)
-            place = _walk_some(view, shown, request, place, min(near, until), chunk)
+            place = _walk_some(view, shown, audience, request, place, until, chunk)
+        if place >= until or chunk:
+            return place
         await asyncio.sleep(0)
-    return chunk, place
+
+
+class _Stretch(NamedTuple):
+    events: Iterator[TimelineEvent]
+    """In the order of the log; some may be of no interest."""
+    until: Order
+
+
+def _stretch(view: View, audience: Audience, request: EventsRequest, after: Order, until: Order) -> _Stretch:
+    """Where to look for what comes past a place, and how far that goes."""
+    rooms = _rooms_concerned(view, audience, request, after)
+    if rooms is None:
+        near = min(until, end_of(position_of(after) + _ENTRIES_WALKED_AT_ONCE_MAX))
+        return _Stretch(timeline.events_between(view, after, position_of(near)), near)
+    streams = [
+        timeline.events_in_room(view, room_id, after=after, before=until + 1, backwards=False)
+        for room_id in rooms
+    ]
+    return _Stretch(merge(*streams, key=lambda found: found.order), until)
+
+
+def _rooms_concerned(
+    view: View, audience: Audience, request: EventsRequest, after: Order
+) -> Collection[str] | None:
+    """The rooms in which there may be something past a place; `None` to look at all entries for it."""
+    if request.room_id is not None:
+        return (request.room_id,)
+    user_id = request.session.user_id
+    news = audience.rooms_with_news(user_id, last_whole_entry(after))
+    if news is None:
+        return None
+    concerned = news | memberships.rooms_changed(view, user_id, after=after)
+    return concerned if len(concerned) <= _ROOMS_READ_AT_ONCE_MAX else None
 
 
 def _walk_some(
     view: View,
     shown: ClientFormat,
+    audience: Audience,
     request: EventsRequest,
     after: Order,
     until: Order,
     chunk: list[dict[str, Any]],
 ) -> Order:
-    place = after
-    for walked, found in enumerate(_stream(view, request.room_id, after, until)):
+    place, stretch = after, _stretch(view, audience, request, after, until)
+    for walked, found in enumerate(stretch.events):
         if walked == _EVENTS_WALKED_AT_ONCE_MAX or len(chunk) == _EVENTS_IN_ANSWER_MAX:
             return place
         if _hears(shown, request, found):
             chunk.append(shown.event(found))
         place = found.order
-    return until
-
-
-def _stream(view: View, room_id: str | None, after: Order, until: Order) -> Iterator[TimelineEvent]:
-    if room_id is not None:
-        return timeline.events_in_room(view, room_id, after=after, before=until + 1, backwards=False)
-    return takewhile(
-        lambda found: found.order <= until, timeline.events_between(view, after, position_of(until))
-    )
+    return stretch.until
 
 
 def _hears(shown: ClientFormat, request: EventsRequest, found: TimelineEvent) -> bool:

@@ -26,6 +26,11 @@ def token_before(order: Order) -> str:
     return token_after(previous)
 
 
+def last_whole_entry(before: Order) -> Position:
+    """The last entry of which everything is before a place: the place may be in the middle of the next."""
+    return position_of(before + 1) - 1
+
+
 def parse_token(text: str, *, head: Position, parameter: str) -> Order:
     """The order that the token stands after.
 

@@ -140,6 +140,16 @@ def test_every_event_comes_once_and_in_order(alice: Client, bob: Client, shared_
 
 
 @every_prefix
+def test_events_of_all_rooms_come_in_the_order_of_the_log(alice: Client, bob: Client) -> None:
+    rooms = [alice.create_room(preset="public_chat") for _ in range(3)]
+    for room in rooms:
+        bob.join(room)
+    token = bob.now()
+    said = [alice.say(rooms[number % 3], str(number)) for number in (2, 0, 1, 0, 2, 2, 1)]
+    assert ids(stream(bob, token)["chunk"]) == said
+
+
+@every_prefix
 @requirement("G09", "M01")
 def test_the_stream_is_of_the_rooms_one_is_in(alice: Client, bob: Client) -> None:
     room = alice.create_room(preset="public_chat")

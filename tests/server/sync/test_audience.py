@@ -1,4 +1,4 @@
-"""Who waits for a room without being in it, and which rooms have news."""
+"""Who waits for a room without being in it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -67,29 +67,3 @@ async def test_the_end_ends_all_waiting(audience: Audience) -> None:
     audience.close()
     await asyncio.wait_for(task, LONG)
     await asyncio.wait_for(audience.wait_for_room(ROOM, after=5, seconds=LONG), LONG)
-
-
-async def test_rooms_with_news_are_those_of_later_entries(audience: Audience) -> None:
-    audience.hear(6, [room_event("$1", room_id=ROOM)])
-    audience.hear(7, [room_event("$2", room_id=OTHER_ROOM)])
-    assert [audience.rooms_with_news(after) for after in (5, 6, 7)] == [
-        {ROOM, OTHER_ROOM},
-        {OTHER_ROOM},
-        set(),
-    ]
-    audience.hear(8, [room_event("$3", room_id=ROOM)])
-    assert [audience.rooms_with_news(after) for after in (6, 7)] == [{ROOM, OTHER_ROOM}, {ROOM}]
-
-
-async def test_what_came_before_the_start_is_not_known(audience: Audience) -> None:
-    assert (audience.rooms_with_news(4), audience.rooms_with_news(5)) == (None, set())
-
-
-async def test_news_of_so_many_rooms_are_known_and_no_more(
-    audience: Audience, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "ROOMS_WITH_NEWS_MAX", 2)
-    for position in (6, 7, 8):
-        audience.hear(position, [room_event(f"${position}", room_id=f"!{position}:localhost")])
-    known = [audience.rooms_with_news(after) for after in (5, 6, 7)]
-    assert known == [None, {"!7:localhost", "!8:localhost"}, {"!8:localhost"}]

@@ -9,7 +9,7 @@ from projections.facts import AccountRegistered, Fact
 from server.sync import audience as module
 from server.sync.audience import Audience
 from tests.harness.local_homeserver import fast_directory
-from tests.projections.folding import ALICE, BOB, OTHER_ROOM, Folding, created, member, room_event
+from tests.projections.folding import ALICE, BOB, OTHER_ROOM, ROOM, Folding, created, member, room_event
 
 pytestmark = pytest.mark.anyio
 
@@ -164,3 +164,71 @@ async def test_the_end_ends_all_waiting(house: House) -> None:
     house.audience.close()
     assert await woken(*polls) == [True, True]
     assert await woken(await house.waiting(ALICE)) == [True]
+
+
+async def test_rooms_with_news_are_those_of_later_entries(house: House) -> None:
+    house.entry(member("$come", ALICE, "join", room_id=OTHER_ROOM))
+    before = house.head
+    house.entry(room_event("$1", room_id=ROOM))
+    house.entry(room_event("$2", room_id=OTHER_ROOM))
+    known = [house.audience.rooms_with_news(ALICE, before + more) for more in range(3)]
+    assert known == [{ROOM, OTHER_ROOM}, {OTHER_ROOM}, set()]
+    house.entry(room_event("$3", room_id=ROOM))
+    known = [house.audience.rooms_with_news(ALICE, before + more) for more in (1, 2)]
+    assert known == [{ROOM, OTHER_ROOM}, {ROOM}]
+
+
+async def test_rooms_of_others_have_no_news(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(room_event("$1", room_id=ROOM))
+    house.entry(room_event("$2", room_id=OTHER_ROOM))
+    assert house.audience.rooms_with_news(ALICE, before) == {ROOM}
+
+
+async def test_a_room_that_was_left_has_no_news(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(room_event("$1"))
+    house.entry(member("$gone", ALICE, "leave"))
+    assert house.audience.rooms_with_news(ALICE, before) == set()
+
+
+async def test_news_from_before_the_start_are_not_known(house: House) -> None:
+    start = house.head
+    assert house.audience.rooms_with_news(ALICE, start - 1) is None
+    assert house.audience.rooms_with_news(ALICE, start) == set()
+
+
+async def test_news_of_so_many_rooms_are_known_and_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROOMS_WITH_NEWS_MAX", 1)
+    house.entry(member("$come", ALICE, "join", room_id=OTHER_ROOM))
+    before = house.head
+    house.entry(room_event("$1", room_id=ROOM))
+    house.entry(room_event("$2", room_id=OTHER_ROOM))
+    assert house.audience.rooms_with_news(ALICE, before) is None
+    assert house.audience.rooms_with_news(ALICE, before + 1) == {OTHER_ROOM}
+
+
+async def test_who_is_not_concerned_has_no_news(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(room_event("$1", room_id=OTHER_ROOM))
+    assert not house.audience.may_have_news(ALICE, before)
+    house.entry(room_event("$2", room_id=ROOM))
+    assert house.audience.may_have_news(ALICE, before)
+    assert not house.audience.may_have_news(ALICE, house.head)
+
+
+async def test_an_invite_is_news(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(member("$invite", ALICE, "invite", room_id=OTHER_ROOM))
+    assert house.audience.may_have_news(ALICE, before)
+
+
+async def test_who_did_not_follow_yet_may_have_missed_something(house: House) -> None:
+    assert house.audience.may_have_news(ALICE, house.head - 1)
+    assert not house.audience.may_have_news(ALICE, house.head)

@@ -15,6 +15,7 @@ from server.http.application import Application
 from server.http.context import Context
 from server.http.limits import RateLimits
 from server.rate_limits import Limits
+from server.sync import legacy
 from server.sync.audience import Audience
 from tests.harness.client import PASSWORD, V3, path_of
 from tests.harness.local_homeserver import fast_directory, local_homeserver
@@ -144,3 +145,55 @@ async def test_a_first_sync_costs_more_in_fifty_rooms(
             await user.call("GET", "/sync")
         costs.append(reads.count)
     assert costs[1] > ROOMS / 2 * costs[0]
+
+
+async def cost_of_events(
+    user: User, room: str, strangers: list[User], monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """Of one answer on the stream of events with one event, after what the strangers said elsewhere."""
+    begin = (await user.call("GET", "/events"))["end"]
+    for stranger in strangers:
+        await stranger.say(await stranger.make_rooms(1))
+    await user.say(room)
+    with counted(monkeypatch) as reads:
+        answer = await user.call("GET", "/events", **{"from": begin})
+    assert [event["room_id"] for event in answer["chunk"]] == [room]
+    return reads.count
+
+
+async def test_events_elsewhere_cost_nothing_on_the_stream(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await User(http, "user").register()
+    strangers = [await User(http, f"stranger{number}").register() for number in range(5)]
+    room = await user.make_rooms(1)
+    cost = await cost_of_events(user, room, [], monkeypatch)
+    assert 0 < cost < ROOMS
+    assert await cost_of_events(user, room, strangers, monkeypatch) == cost
+
+
+async def test_who_was_away_for_long_hears_the_same_on_the_stream(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is found: by the rooms that had news, by all entries, or room by room up to a number."""
+    user, guest = await User(http, "user").register(), await User(http, "guest").register()
+    await user.call("GET", "/events")
+    begin = (await user.call("GET", "/events"))["end"]
+    rooms = [await user.make_rooms(1) for _ in range(3)]
+    for room in (*rooms, *rooms):
+        await user.say(room)
+    await user.call("POST", path_of("rooms", rooms[0], "invite"), {"user_id": "@guest:localhost"})
+    await user.call("POST", path_of("rooms", rooms[1], "leave"), {})
+    await guest.say(await guest.make_rooms(1))
+
+    async def heard() -> list[str]:
+        chunk = (await user.call("GET", "/events", **{"from": begin}))["chunk"]
+        return [event["event_id"] for event in chunk]
+
+    by_rooms = await heard()
+    assert len(by_rooms) > 3 * 2
+    monkeypatch.setattr(legacy, "_ROOMS_READ_AT_ONCE_MAX", 2)
+    assert await heard() == by_rooms
+    monkeypatch.undo()
+    monkeypatch.setattr(Audience, "rooms_with_news", lambda *_: None)
+    assert await heard() == by_rooms
