@@ -25,7 +25,8 @@ from projections.follower import open_views
 from projections.room_versions import DEFAULT, SUPPORTED
 from projections.sessions import Session
 from projections.timeline import Moment, Tip
-from projections.views import View, Views
+from projections.view import View
+from projections.views import Views
 from server.homeserver import Homeserver
 from server.rooms.creation import CreateRoom, RoomRequest, create_room
 from server.rooms.drafting import RoomDraft

@@ -21,7 +21,8 @@ from projections.facts import Fact, Order, RoomEvent, Transaction
 from projections.projection import Fold
 from projections.tables import Key, Table, event_key, order_key, text_key
 from projections.timeline import Moment, Tip
-from projections.views import Update, WritableView
+from projections.view import WritableView
+from projections.views import Update
 from server import writer
 from server.api import room_events
 from server.cli import main as command_line

@@ -7,7 +7,7 @@ import msgspec
 from projections.facts import AccountDeactivated, AccountRegistered, Order, PasswordChanged
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Account(msgspec.Struct, frozen=True, array_like=True):

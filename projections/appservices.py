@@ -8,7 +8,7 @@ import msgspec
 from projections.facts import AppserviceTransactionBegun, Order
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class AppserviceTransaction(msgspec.Struct, frozen=True, array_like=True):

@@ -15,7 +15,7 @@ import msgspec
 from projections.facts import Order, RequestAnswered, RoomEvent, Transaction
 from projections.projection import Projection
 from projections.tables import Key, Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from projections.facts import AliasRemoved, AliasSet, Order, RoomListed
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Alias(msgspec.Struct, frozen=True, array_like=True):

@@ -19,7 +19,7 @@ from projections.events import Event
 from projections.facts import DeviceRenamed, Fact, ProfileChanged, Remains, RoomEvent, SessionOpened
 from projections.pruning import prune_stored
 from projections.timeline import version_of
-from projections.views import View
+from projections.view import View
 
 
 def without_content(view: View, fact: Fact) -> Fact:

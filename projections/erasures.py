@@ -15,7 +15,7 @@ from eventlog.log import Position
 from projections.facts import AccountDeactivated, ErasureCompleted, Order, PayloadErased
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):

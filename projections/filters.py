@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from projections.facts import FilterStored, Order
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 _FILTERS: Table[bytes] = Table("filters.filters", bytes)
 

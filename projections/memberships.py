@@ -12,7 +12,7 @@ import msgspec
 from projections.facts import Order, RoomEvent, RoomForgotten
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -11,7 +11,7 @@ import msgspec
 from projections.facts import AccountDeactivated, Order, ProfileChanged
 from projections.projection import Projection
 from projections.tables import Table, key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class _Field(msgspec.Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from projections.facts import Fact, Order
 from projections.tables import Table
-from projections.views import WritableView
+from projections.view import WritableView
 
 Apply: TypeAlias = Callable[[WritableView, Order, Any], None]
 

@@ -3,7 +3,7 @@
 from projections.facts import Order, ServerNamed
 from projections.projection import Projection
 from projections.tables import Table
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 _NAMES: Table[str] = Table("server_name.names", str)
 _AT = b"server_name"

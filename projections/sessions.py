@@ -21,7 +21,7 @@ from projections.facts import (
 )
 from projections.projection import Projection
 from projections.tables import Table, key, text_key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

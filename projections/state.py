@@ -13,7 +13,7 @@ from projections.facts import Order, RoomEvent
 from projections.projection import Projection
 from projections.tables import Table, key, text_key
 from projections.timeline import TimelineEvent
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 _CURRENT: Table[Order] = Table("state.current", int, remembered=32_768)
 _HISTORY: Table[None] = Table("state.history", None)

@@ -24,7 +24,7 @@ from projections.projection import Projection
 from projections.pruning import prune_stored
 from projections.room_versions import RoomVersion, room_version
 from projections.tables import Key, Table, event_key, key, order_key, text_key
-from projections.views import View, WritableView
+from projections.view import View, WritableView
 
 
 class TimelineEvent(msgspec.Struct, frozen=True, dict=True):

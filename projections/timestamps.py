@@ -16,7 +16,7 @@ from projections import timeline
 from projections.facts import Order
 from projections.state import LATEST
 from projections.timeline import Moment
-from projections.views import View
+from projections.view import View
 
 _PASSED_OVER_MAX = 400
 """Events in a row that are behind: there may be any number of them, and halving takes as long as so many."""

@@ -28,7 +28,8 @@ from projections.facts import Fact, encode_entry, order_of
 from projections.follower import checkpoints_at
 from projections.projection import Fold
 from projections.registry import PROJECTIONS
-from projections.views import Update, View
+from projections.view import View
+from projections.views import Update
 from server.errors import ErrorCode, MatrixError
 from server.homeserver import Homeserver
 

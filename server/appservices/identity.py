@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from projections import accounts, sessions
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.appservices.registration import AppService, IdentifierKind
 from server.errors import ErrorCode, MatrixError
 

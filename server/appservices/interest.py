@@ -15,7 +15,7 @@ from projections.facts import Order
 from projections.identifiers import split
 from projections.memberships import Membership
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.appservices.registration import AppService
 
 ROOMS_REMEMBERED_MAX = 10_000

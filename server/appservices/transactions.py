@@ -14,7 +14,7 @@ from projections import appservices, timeline
 from projections.appservices import AppserviceTransaction
 from projections.facts import AppserviceTransactionBegun, Order
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.rooms.client_format import ClientFormat, stripped_state
 from server.writer import Decided, Turn
 

@@ -19,7 +19,7 @@ from projections.facts import Order
 from projections.pruning import prune_stored
 from projections.sessions import Session
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.rooms.visibility import Visibility
 
 _COPIED_TO_TOP = ("age", "prev_content", "replaces_state", "redacted_because", "invite_room_state")

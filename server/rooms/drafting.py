@@ -19,7 +19,7 @@ from projections.pruning import keeps_nothing
 from projections.room_versions import RoomVersion
 from projections.row_memory import RowMemory
 from projections.timeline import Tip
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms import canonical_json
 from server.rooms.auth_rules import StateKey, auth_event_keys, authorise, looks_at_content

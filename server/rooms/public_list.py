@@ -15,7 +15,7 @@ from projections import directory, memberships, state, timeline
 from projections.facts import RoomListed
 from projections.identifiers import is_room_alias
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms.drafting import draft_of, levels_in
 from server.writer import Decided, Turn

@@ -12,7 +12,7 @@ from projections import dedup, directory
 from projections.facts import Transaction
 from projections.identifiers import is_room_alias
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 from server.rooms import membership, redaction
 from server.rooms.drafting import RoomDraft, draft_of

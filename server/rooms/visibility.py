@@ -11,7 +11,7 @@ from projections import memberships, state, timeline
 from projections.computed import computed
 from projections.facts import Order
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 
 _SETTINGS = ("world_readable", "shared", "invited", "joined")

@@ -5,7 +5,7 @@ from typing import Any
 from projections import state
 from projections.facts import Order
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.rooms.client_format import ClientFormat
 from server.sync.filters import RoomEventFilter
 from server.sync.pagination import PageRequest, walk

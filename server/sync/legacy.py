@@ -16,7 +16,7 @@ from projections.facts import Order, end_of, position_of
 from projections.memberships import Membership
 from projections.sessions import Session
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.homeserver import Homeserver
 from server.rooms.client_format import ClientFormat
 from server.rooms.visibility import Visibility

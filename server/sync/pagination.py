@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from projections import timeline
 from projections.facts import Order
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.rooms.client_format import ClientFormat
 from server.rooms.visibility import Visibility
 from server.sync.filters import RoomEventFilter

@@ -12,7 +12,7 @@ from projections import timeline
 from projections.facts import Order
 from projections.memberships import Membership
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.rooms.client_format import stripped_state
 from server.rooms.visibility import Visibility
 from server.sync.filters import TIMELINE_LIMIT_DEFAULT, RoomEventFilter, RoomFilter

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from projections import state
 from projections.facts import Order
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 
 _MEMBER = "m.room.member"
 

@@ -12,7 +12,7 @@ from projections import memberships, state
 from projections.facts import Order
 from projections.memberships import Membership
 from projections.timeline import TimelineEvent
-from projections.views import View
+from projections.view import View
 
 _HEROES_MAX = 5
 _NAMES = (("m.room.name", "name"), ("m.room.canonical_alias", "alias"))

@@ -5,7 +5,7 @@ import asyncio
 from projections import timeline, timestamps
 from projections.state import LATEST
 from projections.timeline import Moment, TimelineEvent
-from projections.views import View
+from projections.view import View
 from server.homeserver import Homeserver
 from server.rooms.visibility import Visibility
 

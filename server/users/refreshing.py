@@ -12,7 +12,7 @@ import msgspec
 from projections import sessions
 from projections.facts import Fact, RefreshConfirmed, SessionRefreshed
 from projections.sessions import Device, Session
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 from server.users.tokens import ACCESS_TOKEN_LIFETIME_MS
 from server.writer import Decided, Turn

@@ -10,7 +10,7 @@ import msgspec
 from projections import accounts
 from projections.facts import AccountRegistered, Fact
 from projections.identifiers import fits, is_new_localpart
-from projections.views import View
+from projections.view import View
 from server.errors import ErrorCode, MatrixError
 from server.users.sessions import NewSession, open_session
 from server.writer import Decided, Turn

@@ -13,7 +13,7 @@ from projections.facts import Fact, Order, RoomEvent, Transaction, encode_entry,
 from projections.follower import checkpoints_at, open_views
 from projections.projection import Fold
 from projections.registry import PROJECTIONS
-from projections.views import View
+from projections.view import View
 from tests.projections.payloads import Payloads
 
 ALICE, BOB = "@alice:localhost", "@bob:localhost"

@@ -13,7 +13,8 @@ from projections.follower import catch_up, open_views, rebuild
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
 from projections.tables import Table, key
-from projections.views import Checkpoint, Views, WritableView
+from projections.view import WritableView
+from projections.views import Checkpoint, Views
 from tests.projections.folding import ALICE, ROOM, created, room_event
 from tests.projections.payloads import Payloads
 

@@ -20,7 +20,8 @@ from projections.facts import (
 from projections.follower import open_views
 from projections.projection import Fold
 from projections.sessions import AccessToken, Session, Tokens
-from projections.views import View, Views
+from projections.view import View
+from projections.views import Views
 from tests.projections.payloads import Payloads
 
 USERS = ("@alice:localhost", "@bob:localhost")

@@ -19,7 +19,8 @@ from projections.projection import Fold
 from projections.state import LATEST
 from projections.timeline import Moment
 from projections.timestamps import moments
-from projections.views import View, Views
+from projections.view import View
+from projections.views import Views
 from tests.projections.folding import MADE_AT, OTHER_ROOM, ROOM, Folding, created, redaction, room_event
 from tests.projections.payloads import Payloads
 

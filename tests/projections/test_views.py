@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from eventlog.errors import Full
 from projections import views as views_module
 from projections.tables import Table, key
-from projections.views import Checkpoint, Views, WritableView
+from projections.view import WritableView
+from projections.views import Checkpoint, Views
 from tests.harness.local_homeserver import fast_directory
 from tests.projections.payloads import Payloads
 

@@ -13,7 +13,7 @@ from projections import accounts
 from projections.accounts import Account
 from projections.follower import open_views
 from projections.tables import key
-from projections.views import WritableView
+from projections.view import WritableView
 from server.config import log_url, views_path
 from tests.harness.local_homeserver import fast_directory
 from tests.harness.server_process import serving

@@ -34,7 +34,7 @@ from projections.facts import Transaction
 from projections.follower import catch_up, open_views, rebuild
 from projections.memberships import MemberCounts
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.config import views_path
 from server.errors import MatrixError
 from server.rooms import membership

@@ -45,7 +45,7 @@ CONFINED = {
     "httpx": ("server.appservices",),
     "prometheus_client": ("server.metrics",),
     "starlette": ("server.http", "server.api", "server.app"),
-    "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.views"),
+    "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.view", "projections.views"),
 }
 """Libraries that only these modules may know."""
 

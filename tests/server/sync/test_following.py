@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from projections.tables import Key, Table
-from projections.views import View
+from projections.view import View
 from server.app import ROUTES
 from server.config import Config
 from server.http.application import Application

@@ -8,7 +8,7 @@ import pytest
 
 from projections.facts import Fact, decode_entry
 from projections.sessions import Session
-from projections.views import View
+from projections.view import View
 from server.app import Running
 from server.users.registration import Register, register
 from server.users.sessions import NewSession
