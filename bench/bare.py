@@ -31,7 +31,7 @@ from bench.histories import Histories, populate
 from bench.load import Sent
 from bench.processes import Server, places, serving
 from bench.progress import Progress
-from bench.sending import Answering, Load, Senders, cpu_us, per_second, serve_options
+from bench.sending import SLICES, Answering, Load, Senders, cpu_us, per_second, serve_options
 
 _STAGES = {
     "answered": "sockets, HTTP, route, who asks, how often, body, answer",
@@ -81,13 +81,13 @@ def measure(
             uvloop.run(populate(data, seed, senders[left].entries))
             servers[left] = serve(stack, left, data)
         senders["ceiling"] = senders[LEFT[0]]
-        load = Load(where, senders["ceiling"].bodies, seconds)
+        load = Load(where, senders["ceiling"].bodies, seconds / SLICES)
         found: list[Bare] = []
         for number in connections:
             runs: dict[str, list[Sent]] = {name: [] for name in servers}
             flushes: list[Latencies] = []
-            for _ in range(repetitions):
-                flushes.append(flush_latencies(directory, min(seconds, _FLUSH_SECONDS)))
+            for _ in range(repetitions * SLICES):
+                flushes.append(flush_latencies(directory, min(seconds, _FLUSH_SECONDS) / SLICES))
                 for name, server in servers.items():
                     runs[name].append(load.on(server, senders[name].in_a_few_rooms[:number]))
             found += (_bare(left, number, runs[left], runs["ceiling"], flushes) for left in LEFT)

@@ -87,14 +87,14 @@ def _send_to_ceiling(results: Results) -> Figure:
     return Figure(at.ratio.median, f"{speed} events/s, {send.events_before:,} events before")
 
 
-def _p50_to_floor(results: Results) -> Figure:
-    send = _have(results.send)
-    return Figure(_have(send.p50_to_floor).median, f"{send.events_before:,} events before")
-
-
 def _bare(results: Results, left: str, connections: int) -> Bare:
     of_left = (bare for bare in _have(results.send).bare if bare.left == left)
     return _have(next((bare for bare in of_left if bare.connections == connections), None))
+
+
+def _p50_to_floor(results: Results) -> Figure:
+    events_before = _have(results.send).events_before
+    return Figure(_bare(results, "everything", 1).p50_to_floor.median, f"{events_before:,} events before")
 
 
 def _least_to_ceiling(results: Results) -> float:

@@ -37,7 +37,7 @@ from bench.load import Sent
 from bench.processes import Memory, Server, memory_of, places, serving
 from bench.progress import Progress
 from bench.reading import Readers, ReadLoad
-from bench.sending import Answering, Load, Senders, per_second, serve_options
+from bench.sending import SLICES, Answering, Load, Senders, per_second, serve_options
 from bench.session import Data, Json, Part, Repetitions, Seconds, Seed, run
 from bench.sync_load import Asked, Compared, Waited
 from bench.workload import EVENTS_MIN, SEED
@@ -48,8 +48,6 @@ from server.config import log_path, log_url, views_path
 EVENTS = (10_000, 100_000)
 EVENTS_MAX = 10_000_000
 _ROOMS = 16
-_SLICES = 3
-"""Of a repetition, when messages are sent. The machine's speed changes within seconds, so turns are short."""
 _MEMBERS = 100
 """Of the room whose state is read."""
 _NOTE_OF_THE_BOOT = "opened-in-boot"
@@ -162,7 +160,7 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
         ceiling = stack.enter_context(serving("bench.ceiling", cores=where.measured))
         for repetition in range(plan.repetitions):
             progress.step(f"growth: sends, repetition {repetition + 1}")
-            for _ in range(_SLICES):
+            for _ in range(SLICES):
                 for events, sent in sends.items():
                     sent.append(_sends(subjects[events], ceiling))
             progress.step(f"growth: reads, repetition {repetition + 1}")
@@ -203,7 +201,7 @@ def _subject(
         ready=ready,
         memory=memory_of(server.pid),
         senders=senders,
-        load=Load(where, senders.bodies, plan.seconds / _SLICES),
+        load=Load(where, senders.bodies, plan.seconds / SLICES),
         reads=ReadLoad(server, where, readers, plan.seconds / 3),
     )
 

@@ -10,7 +10,7 @@ configuration and connection class, and one Starlette route that reads the body 
 
 The ratio of events to requests per second compares the two in time, and has the disk in it. The ratio of
 CPU times has not, and is the steadier one when a core is the limit or the machine has other work. With one
-connection nothing is shared: the median is set against the ceiling's median and one fdatasync of 4 KiB.
+connection nothing is shared: `bare.py` sets the median against the ceiling's and one fdatasync of 4 KiB.
 
 The size of batches is counted by LMDB: the log makes one write transaction, and one flush, for each. What
 the disk alone would do with such batches is asked afterwards: the same entries, read from the server's
@@ -124,8 +124,6 @@ class Sends(msgspec.Struct, frozen=True):
     fdatasync: LatencySpread
     at_connections: list[AtConnections]
     one_room_or_many: OneRoomOrMany
-    p50_to_floor: Spread | None
-    """With one connection: p50 to the sum of the p50 of fdatasync and that of the ceiling."""
     bare: list[Bare] = []
     """Servers that leave something out, at one connection and at `spread_connections`."""
 
@@ -183,7 +181,6 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
             for connections, pairs in runs.beside_ceiling.items()
         ],
         one_room_or_many=_one_room_or_many(plan, runs.one_room_or_many),
-        p50_to_floor=_p50_to_floor(runs.beside_ceiling[1], runs.flushes) if 1 in plan.connections else None,
         bare=measured_bare,
     )
 
@@ -277,15 +274,6 @@ def _one_room_or_many(plan: Plan, pairs: Sequence[_Pair]) -> OneRoomOrMany:
     )
 
 
-def _p50_to_floor(pairs: Sequence[_Pair], flushes: Sequence[Latencies]) -> Spread:
-    return Spread.of(
-        [
-            pair.first.latencies.p50 / (flush.p50 + pair.second.latencies.p50)
-            for pair, flush in zip(pairs, flushes, strict=True)
-        ]
-    )
-
-
 def told(measured: Sends) -> list[RenderableType]:
     figures = report.table("connections", "per second", "p50 ms", "p99 ms", "CPU µs", "batch")
     ratios = report.table(
@@ -330,12 +318,7 @@ def _remarks(measured: Sends) -> Iterator[str]:
     bound = [str(at.connections) for at in measured.at_connections if at.is_bound_by_the_generator]
     if bound:
         yield f"at {', '.join(bound)} connections the generator was the limit, and not the server"
-    if measured.p50_to_floor is not None:
-        fdatasync = report.number(measured.fdatasync.p50_ms.median)
-        yield (
-            f"1 connection: p50 ÷ (p50 of fdatasync, {fdatasync} ms, + p50 of the ceiling) = "
-            f"{report.inline(measured.p50_to_floor)}"
-        )
+    yield f"fdatasync of 4 KiB: p50 {report.inline(measured.fdatasync.p50_ms)} ms"
     size_before = report.log_size(measured.entries_before, measured.log_bytes_before)
     size_after = f"{measured.log_bytes_after / 1e6:,.1f} MB at the end"
     bodies = f"bodies of {measured.body_bytes:,.0f} bytes on average"

@@ -18,6 +18,8 @@ from bench.processes import Places, Server
 from bench.workload import message
 from projections.sessions import Session
 
+SLICES = 3
+"""Of a repetition, where servers are compared: a machine's speed changes within seconds, so turns are short."""
 _BODIES = 256
 _BOUND_BY_THE_GENERATOR = 0.9
 """Above this share of a core the load generator may be what limits."""

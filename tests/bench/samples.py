@@ -60,7 +60,6 @@ def sends(ratio: float) -> Sends:
         fdatasync=latencies(0.001),
         at_connections=[at_connections(1, ratio / 2), at_connections(64, ratio)],
         one_room_or_many=OneRoomOrMany(64, 1_000, answering(9_000), answering(10_000), spread(0.9)),
-        p50_to_floor=None,
     )
 
 
