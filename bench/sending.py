@@ -19,7 +19,7 @@ from bench.workload import message
 from projections.sessions import Session
 
 SLICES = 3
-"""Of a repetition, where servers are compared: a machine's speed changes within seconds, so turns are short."""
+"""Of a repetition, to compare servers: a machine changes its speed within seconds, so turns are short."""
 _BODIES = 256
 _BOUND_BY_THE_GENERATOR = 0.9
 """Above this share of a core the load generator may be what limits."""
