@@ -30,6 +30,20 @@ async def test_what_is_done_in_time_is_answered() -> None:
     assert await while_connected(request_that(hangs_up=asyncio.Event()), work()) == "news"
 
 
+async def test_who_is_told_answers_in_the_same_round() -> None:
+    """Of the event loop: nobody who asks meanwhile comes between those who are told of the same news."""
+    news = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        await news
+
+    task = asyncio.create_task(while_connected(request_that(hangs_up=asyncio.Event()), work()))
+    await asyncio.sleep(0)
+    news.set_result(None)
+    await asyncio.sleep(0)
+    assert task.done()
+
+
 async def test_work_ends_when_the_client_hangs_up() -> None:
     hangs_up, ended = asyncio.Event(), asyncio.Event()
 
