@@ -8,6 +8,8 @@ redaction shows in the state as well.
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+import msgspec
+
 from projections import timeline
 from projections.facts import Order, RoomEvent
 from projections.projection import Projection
@@ -15,22 +17,36 @@ from projections.tables import Table, key, text_key
 from projections.timeline import TimelineEvent
 from projections.view import View, WritableView
 
+
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """Of a room's state."""
+
+    event_id: str
+    """The last event that changed it, or what is shown of it.
+
+    An event's id and not its order, which another event gets if this one was never committed.
+    """
+    changed: Order
+    """The last event that changed it."""
+
+
 _CURRENT: Table[Order] = Table("state.current", int, remembered=32_768)
 _HISTORY: Table[None] = Table("state.history", None)
 _CHANGES: Table[None] = Table("state.changes", None)
-_VERSIONS: Table[str] = Table("state.versions", str, remembered=16_384)
+_VERSIONS: Table[Version] = Table("state.versions", Version, remembered=16_384)
 
 LATEST: Order = (1 << 63) - 1
 """As an order to look at: whatever is newest."""
 
 
 def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
-    event = fact.event
+    event, room = fact.event, key(fact.room_id)
     if event.state_key is None:
         if event.type == "m.room.redaction":
-            view.put(_VERSIONS, key(fact.room_id), fact.event_id)
+            before = view.get(_VERSIONS, room)
+            view.put(_VERSIONS, room, Version(fact.event_id, before.changed if before else 0))
         return
-    view.put(_VERSIONS, key(fact.room_id), fact.event_id)
+    view.put(_VERSIONS, room, Version(fact.event_id, order))
     at = key(fact.room_id, event.type, event.state_key)
     view.put(_CURRENT, at, order)
     view.put(_HISTORY, at + key(order), None)
@@ -39,7 +55,7 @@ def apply(view: WritableView, order: Order, fact: RoomEvent) -> None:
 
 PROJECTION = Projection(
     name="state",
-    version=2,
+    version=3,
     facts=(RoomEvent,),
     tables=(_CURRENT, _HISTORY, _CHANGES, _VERSIONS),
     apply=apply,
@@ -47,11 +63,9 @@ PROJECTION = Projection(
 
 
 def version_of(view: View, room_id: str) -> str | None:
-    """Names the room's current state: the id of the last event that changed it, or what is shown of it.
-
-    An event's id and not its order, which another event gets if this one was never committed.
-    """
-    return view.get(_VERSIONS, text_key(room_id))
+    """Names the room's current state: another one has another name."""
+    known = view.get(_VERSIONS, text_key(room_id))
+    return None if known is None else known.event_id
 
 
 def state_event(
@@ -94,6 +108,9 @@ def replaced_by(view: View, event: TimelineEvent) -> TimelineEvent | None:
 def changes(view: View, room_id: str, *, after: Order, until: Order) -> list[TimelineEvent]:
     """What the state at `until` has that the state at `after` had not, in the order of the log."""
     prefix = key(room_id)
+    known = view.get(_VERSIONS, prefix)
+    if known is None or known.changed <= after:
+        return []
     rows = view.scan(_CHANGES, prefix, after=prefix + key(after), before=prefix + key(until + 1))
     latest: dict[tuple[str, str | None], TimelineEvent] = {}
     for at, _ in rows:

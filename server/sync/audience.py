@@ -66,6 +66,8 @@ class _Follower:
         self.rooms = rooms
         self.news = news
         """The last entry that concerned the user."""
+        self.moved = news
+        """The last entry that changed a membership of theirs."""
         self.waiting = _Waiting(WAITING_PER_USER_MAX)
 
 
@@ -127,6 +129,10 @@ class Audience:
         """`False` if nothing past an entry concerned the user."""
         return self._follower(user_id).news > after
 
+    def may_have_moved(self, user_id: str, after: Position) -> bool:
+        """`False` if no membership of the user changed past an entry."""
+        return self._follower(user_id).moved > after
+
     async def wait(self, user_id: str, *, after: Position, seconds: float) -> None:
         """Return when there may be news for the user past `after`, or when the time is up."""
         follower = self._follower(user_id)
@@ -176,15 +182,16 @@ class Audience:
         member = event.state_key
         if event.type == "m.room.member" and member is not None and member in self._followers:
             self._concerns(member, position)
-            self._moved(member, room_id, is_joined=event.content.get("membership") == "join")
+            self._moved(member, room_id, position, is_joined=event.content.get("membership") == "join")
 
     def _concerns(self, user_id: str, position: Position) -> None:
         follower = self._followers[user_id]
         follower.news = position
         follower.waiting.wake()
 
-    def _moved(self, user_id: str, room_id: str, *, is_joined: bool) -> None:
+    def _moved(self, user_id: str, room_id: str, position: Position, *, is_joined: bool) -> None:
         follower = self._followers[user_id]
+        follower.moved = position
         if is_joined:
             follower.rooms.add(room_id)
             self._users_in_room.setdefault(room_id, set()).add(user_id)

@@ -139,10 +139,12 @@ def _by_age(found: Iterable[Membership]) -> list[Membership]:
 
 def _rooms_concerned(view: View, audience: Audience, user_id: str, since: Order) -> Iterator[Membership]:
     """The user's rooms in which there may be news."""
-    if not audience.may_have_news(user_id, last_whole_entry(since)):
+    told = last_whole_entry(since)
+    if not audience.may_have_news(user_id, told):
         return
-    concerned = memberships.rooms_changed(view, user_id, after=since)
-    concerned |= _active_rooms(view, audience, user_id, since)
+    concerned = _active_rooms(view, audience, user_id, since)
+    if audience.may_have_moved(user_id, told):
+        concerned |= memberships.rooms_changed(view, user_id, after=since)
     for room_id in concerned:
         known = memberships.membership_of(view, room_id, user_id)
         if known is not None and not known.is_forgotten:

@@ -179,11 +179,12 @@ def _rooms_concerned(
     """The rooms in which there may be something past a place; `None` to look at all entries for it."""
     if request.room_id is not None:
         return (request.room_id,)
-    user_id = request.session.user_id
-    news = audience.rooms_with_news(user_id, last_whole_entry(after))
-    if news is None:
+    user_id, told = request.session.user_id, last_whole_entry(after)
+    concerned = audience.rooms_with_news(user_id, told)
+    if concerned is None:
         return None
-    concerned = news | memberships.rooms_changed(view, user_id, after=after)
+    if audience.may_have_moved(user_id, told):
+        concerned |= memberships.rooms_changed(view, user_id, after=after)
     return concerned if len(concerned) <= _ROOMS_READ_AT_ONCE_MAX else None
 
 

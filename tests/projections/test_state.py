@@ -88,6 +88,16 @@ def test_changes_are_the_newest_under_each_key_in_between(folding: Folding) -> N
         assert ids(state.changes(view, ROOM, after=last, until=last)) == []
 
 
+def test_redaction_hides_no_change(folding: Folding) -> None:
+    before = folding.entry(created())
+    changed = folding.entry(topic("$1"))
+    folding.entry(room_event("$2"))
+    last = folding.entry(redaction("$3", "$2"))
+    with folding.view() as view:
+        assert ids(state.changes(view, ROOM, after=before, until=last)) == ["$1"]
+        assert ids(state.changes(view, ROOM, after=changed, until=last)) == []
+
+
 def test_event_knows_what_it_replaced(folding: Folding) -> None:
     folding.entry(created(), topic("$1"), room_event("$message"))
     folding.entry(topic("$2"))

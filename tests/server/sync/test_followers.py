@@ -232,3 +232,25 @@ async def test_an_invite_is_news(house: House) -> None:
 async def test_who_did_not_follow_yet_may_have_missed_something(house: House) -> None:
     assert house.audience.may_have_news(ALICE, house.head - 1)
     assert not house.audience.may_have_news(ALICE, house.head)
+
+
+async def test_who_comes_or_goes_has_moved(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(room_event("$1"))
+    assert not house.audience.may_have_moved(ALICE, before)
+    house.entry(member("$invite", ALICE, "invite", room_id=OTHER_ROOM))
+    house.entry(room_event("$2"))
+    assert house.audience.may_have_moved(ALICE, before)
+    assert not house.audience.may_have_moved(ALICE, house.head - 1)
+
+
+async def test_others_do_not_move_anybody(house: House) -> None:
+    house.audience.follow(ALICE)
+    before = house.head
+    house.entry(member("$come", BOB, "join"))
+    assert not house.audience.may_have_moved(ALICE, before)
+
+
+async def test_who_did_not_follow_yet_may_have_moved(house: House) -> None:
+    assert house.audience.may_have_moved(ALICE, house.head - 1)
