@@ -1,6 +1,8 @@
 """The calls that /sync replaced: GET /initialSync and GET /events, of 2015 and still in use.
 
-/initialSync tells everything once, /events whatever comes, in the order of the log, and waits for it.
+/initialSync tells everything once, /events whatever comes, in the order of the log, and waits for it. Which
+rooms have news is known to who hears of every entry; only after a long absence, or for very many rooms,
+/events goes through all entries itself.
 """
 
 import asyncio
