@@ -50,6 +50,7 @@ EVENTS_MAX = 10_000_000
 _ROOMS = 16
 _MEMBERS = 100
 """Of the room whose state is read."""
+_BYTES_AT_ONCE = 1 << 24
 _NOTE_OF_THE_BOOT = "opened-in-boot"
 """The file beside the views that tells in which boot of the machine they were opened."""
 
@@ -193,6 +194,7 @@ def _subject(
     progress.step(f"growth: start with {events:,} events")
     ready, server = _started(stack, data)
     flush(data)
+    _look_through(views_path(least))
     where = places()
     return _Subject(
         server=server,
@@ -241,6 +243,14 @@ def _crash(data: Path) -> None:
     with (log_path(data) / DATA_FILE).open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _look_through(directory: Path) -> None:
+    """So that it is in the page cache as what the other server has just made."""
+    for path in directory.iterdir():
+        with path.open("rb", buffering=0) as file:
+            while file.read(_BYTES_AT_ONCE):
+                pass
 
 
 def _sends(subject: _Subject, ceiling: Server) -> _Sends:
