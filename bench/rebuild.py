@@ -11,8 +11,8 @@ and that together, with nothing between them, bound what a fold into these table
 How fast `roomlog check` walks the same logs is asked as well: all entries verified by processes of their own,
 their start included, on as many cores as there are.
 
-Logs of different lengths are folded in turns: what an event costs in the longest, to what it costs in the
-shortest, says whether it gets dearer with all that was before.
+Logs of different lengths are folded in turns, the shortest before and after the others: what an event costs
+in the longest, to what it costs in the shortest, says whether it gets dearer with all that was before.
 
 The views' digest is over every row of every table. For one seed and one number of events it is the same on
 every machine; two machines that differ have found a bug, and so have two repetitions, which is an error.
@@ -50,6 +50,8 @@ from server.config import log_path, log_url
 EVENTS = (10_000, 100_000)
 EVENTS_MAX = 10_000_000
 _TABLES_MAX = 128
+_TURNS_AROUND = 2
+"""Of the shortest log, before the others and after them."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -109,25 +111,38 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
     # One core, as on a server that has others for something else; the log's thread is on it too.
     with pinned(places().measured):
         for repetition in range(plan.repetitions):
-            for events, of_log in runs.items():
+            for events in _turns(plan.events):
                 progress.step(f"rebuild: {events:,} events, repetition {repetition + 1}")
-                of_log.append(uvloop.run(_fold_and_scan(data[events], directory / "views", progress)))
+                runs[events].append(uvloop.run(_fold_and_scan(data[events], directory / "views", progress)))
     checks: dict[int, list[float]] = {events: [] for events in data}
     for repetition in range(plan.repetitions):
         for events, seconds in checks.items():
             progress.step(f"rebuild: check of {events:,} events, repetition {repetition + 1}")
             seconds.append(_check(data[events]))
-    shortest, longest = min(runs), max(runs)
     return Rebuilds(
         flush_mode=report.VIEWS_FLUSH_MODE,
         of_logs=[_rebuild(events, data[events], of_log, checks[events]) for events, of_log in runs.items()],
-        growth=Spread.of(
-            [
-                (of_longest.fold_seconds / longest) / (of_shortest.fold_seconds / shortest)
-                for of_shortest, of_longest in zip(runs[shortest], runs[longest], strict=True)
-            ]
-        ),
+        growth=_growth(runs, plan.repetitions),
     )
+
+
+def _turns(lengths: Sequence[int]) -> list[int]:
+    """One repetition: the shortest log around the others, as a machine changes its speed meanwhile."""
+    shortest, *others = sorted(lengths)
+    around = [shortest] * _TURNS_AROUND if others else []
+    return [*around, *(others or [shortest]), *around]
+
+
+def _growth(runs: Mapping[int, Sequence[_Run]], repetitions: int) -> Spread:
+    """Of each repetition: the longest log to the shortest around it."""
+    shortest, longest = min(runs), max(runs)
+    turns = len(runs[shortest]) // repetitions
+    found = []
+    for repetition, of_longest in enumerate(runs[longest][:repetitions]):
+        around = runs[shortest][repetition * turns : (repetition + 1) * turns]
+        seconds = sum(one.fold_seconds for one in around) / len(around)
+        found.append((of_longest.fold_seconds / longest) / (seconds / shortest))
+    return Spread.of(found)
 
 
 async def _fold_and_scan(data: Path, path: Path, progress: Progress) -> _Run:
@@ -244,7 +259,7 @@ def told(measured: Rebuilds) -> list[RenderableType]:
 def part(plan: Plan) -> Part[Rebuilds]:
     return Part(
         name="rebuild",
-        steps=len(plan.events) * (1 + 2 * plan.repetitions),
+        steps=len(plan.events) * (1 + plan.repetitions) + len(_turns(plan.events)) * plan.repetitions,
         measure=lambda directory, progress, histories: measure(directory, plan, progress, histories),
         told=told,
     )
