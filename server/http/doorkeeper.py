@@ -4,13 +4,15 @@ uvicorn takes every connection that there is a file descriptor for, and has no d
 nothing more. So whoever sends a byte a minute, or never reads, would keep a connection for ever, and who
 opens enough of them would keep everybody out.
 
-Deadlines are kept by a walk over all connections once a second, and by nothing else: no request sets a
+Deadlines are kept by a walk over all connections within each second, and by nothing else: no request sets a
 timer or looks at a clock, and the one timer that uvicorn set for each answer is gone. A connection
 is late if it waits for the same thing of the same request as when the walk first saw it do so; a deadline is
 therefore heard up to two walks late, never early.
 
 Measured (2 busy cores, 8,000 connections): to look at one takes 1.2 µs, so 10,000 cost 12 ms of each second,
-in steps of 0.25 ms between which others go on. To set a timer and take it back costs 0.7 µs of each request.
+in steps of 0.25 ms. The steps are spread over the second: one right after the other, they took half of the
+event loop from those who came meanwhile, more than one in a hundred. To set a timer and take it back costs
+0.7 µs of each request.
 """
 
 import asyncio
@@ -135,7 +137,7 @@ class Doorkeeper:
         self._inside[connection] = address
         if not self._is_walking:
             self._is_walking = True
-            self._walk_later()
+            self._walk_on(iter(()))
         return Entrance.FULL if connection in self._told else Entrance.OPEN
 
     def leave(self, connection: Connection) -> None:
@@ -148,23 +150,24 @@ class Doorkeeper:
             if not self._of_address[address]:
                 del self._of_address[address]
 
-    def _walk_later(self) -> None:
-        if self._inside:
-            asyncio.get_running_loop().call_later(self.bounds.walk_seconds, self._walk, None)
-        else:
-            self._is_walking = False
-
-    def _walk(self, rest: Iterator[Connection] | None) -> None:
-        loop = asyncio.get_running_loop()
-        rest = iter(list(self._inside)) if rest is None else rest
+    def _walk(self, rest: Iterator[Connection]) -> None:
+        """Look at the next few; behind the last of a walk begins the next one."""
         some = list(islice(rest, LOOKED_AT_ONCE))
-        now = loop.time()
+        if not some:
+            rest = iter(list(self._inside))
+            some = list(islice(rest, LOOKED_AT_ONCE))
+        now = asyncio.get_running_loop().time()
         for connection in some:
-            self._look_at(connection, now)
-        if some:
-            loop.call_soon(self._walk, rest)
-        else:
-            self._walk_later()
+            if connection in self._inside:  # it may have left since the walk began
+                self._look_at(connection, now)
+        self._walk_on(rest)
+
+    def _walk_on(self, rest: Iterator[Connection]) -> None:
+        if not self._inside:
+            self._is_walking = False
+            return
+        steps = -(-len(self._inside) // LOOKED_AT_ONCE)
+        asyncio.get_running_loop().call_later(self.bounds.walk_seconds / steps, self._walk, rest)
 
     def _look_at(self, connection: Connection, now: float) -> None:
         awaited, request, moved = connection.awaits()

@@ -9,11 +9,15 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.http import doorkeeper as module
 from server.http.answers import answer
 from server.http.doorkeeper import FILES_FOR_OTHERS, TOLD_MAX, Awaited, Bounds, Doorkeeper, Entrance, Watch
 from server.http.doorkeeper import bounds_here as bounds_of_this_process
@@ -264,6 +268,53 @@ async def test_who_is_fast_enough_is_not_late(awaited: Awaited) -> None:
     async with asyncio.timeout(LIMIT):
         await still.given_up.wait()
     assert not fast.given_up.is_set()
+
+
+class Looked(NamedTuple):
+    at: float
+    which: int
+
+
+class Seen(Scripted):
+    """Notes when it is looked at."""
+
+    def __init__(self, which: int, looked: "asyncio.Queue[Looked]") -> None:
+        super().__init__(Awaited.ANSWER)
+        self._which = which
+        self._looked = looked
+
+    def awaits(self) -> tuple[Awaited, object, int]:
+        self._looked.put_nowait(Looked(asyncio.get_running_loop().time(), self._which))
+        return super().awaits()
+
+
+@pytest.mark.anyio
+async def test_a_walk_over_many_is_spread_over_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody who comes meanwhile shares the event loop with all of it."""
+    monkeypatch.setattr(module, "LOOKED_AT_ONCE", 2)
+    bounds = replace(within(), walk_seconds=SHORT)
+    doorkeeper, looked = Doorkeeper(bounds), asyncio.Queue[Looked]()
+    for which in range(6):
+        doorkeeper.enter(Seen(which, looked), "10.0.0.1")
+    async with asyncio.timeout(LIMIT):
+        seen = [await looked.get() for _ in range(12)]
+    assert [one.which for one in seen] == [*range(6), *range(6)]
+    steps = [one.at for one in seen[::2]]
+    clock = 0.001  # as exact as an event loop is
+    assert all(later - earlier >= SHORT / 3 - clock for earlier, later in pairwise(steps))
+
+
+@pytest.mark.anyio
+async def test_who_left_during_a_walk_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKED_AT_ONCE", 1)
+    doorkeeper, looked = Doorkeeper(within()), asyncio.Queue[Looked]()
+    connections = [Seen(which, looked) for which in range(3)]
+    for connection in connections:
+        doorkeeper.enter(connection, "10.0.0.1")
+    async with asyncio.timeout(LIMIT):
+        assert (await looked.get()).which == 0
+        doorkeeper.leave(connections[1])
+        assert (await looked.get()).which == 2
 
 
 Enter = Callable[[str], Entrance]
