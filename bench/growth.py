@@ -21,6 +21,7 @@ cache first, as a crash would do.
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -48,6 +49,8 @@ from server.config import log_path, log_url, views_path
 EVENTS = (10_000, 100_000)
 EVENTS_MAX = 10_000_000
 _ROOMS = 16
+_ROUNDS = 2 * SLICES
+"""Of sends, in a repetition: the differences looked for are smaller than those of the machine to itself."""
 _MEMBERS = 100
 """Of the room whose state is read."""
 _BYTES_AT_ONCE = 1 << 24
@@ -121,7 +124,7 @@ class _Stored(NamedTuple):
 
 
 class _Sends(NamedTuple):
-    """One slice at one length."""
+    """One round at one length."""
 
     sent: Sent
     least: Sent
@@ -161,9 +164,9 @@ def measure(directory: Path, plan: Plan, progress: Progress, histories: Historie
         ceiling = stack.enter_context(serving("bench.ceiling", cores=where.measured))
         for repetition in range(plan.repetitions):
             progress.step(f"growth: sends, repetition {repetition + 1}")
-            for _ in range(SLICES):
-                for events, sent in sends.items():
-                    sent.append(_sends(subjects[events], ceiling))
+            for _ in range(_ROUNDS):
+                for events, sent in _round(subjects, ceiling):
+                    sends[events].append(sent)
             progress.step(f"growth: reads, repetition {repetition + 1}")
             for events, read in reads.items():
                 read.append(_reads(subjects[events].reads))
@@ -253,13 +256,17 @@ def _look_through(directory: Path) -> None:
                 pass
 
 
-def _sends(subject: _Subject, ceiling: Server) -> _Sends:
-    senders, load = subject.senders.in_a_few_rooms, subject.load
-    return _Sends(
-        sent=load.on(subject.server, senders),
-        least=load.on(subject.least, senders),
-        ceiling=load.on(ceiling, senders),
-    )
+def _round(subjects: Mapping[int, _Subject], ceiling: Server) -> Iterator[tuple[int, _Sends]]:
+    """All lengths one right after the other, then the least at all lengths; one ceiling is for all."""
+    sent = {events: _sent(subject, subject.server) for events, subject in subjects.items()}
+    least = {events: _sent(subject, subject.least) for events, subject in subjects.items()}
+    of_ceiling = _sent(subjects[min(subjects)], ceiling)
+    for events in subjects:
+        yield events, _Sends(sent[events], least[events], of_ceiling)
+
+
+def _sent(subject: _Subject, server: Server) -> Sent:
+    return subject.load.on(server, subject.senders.in_a_few_rooms)
 
 
 def _reads(load: ReadLoad) -> _Reads:
