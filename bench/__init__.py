@@ -1,6 +1,6 @@
 """What it costs, measured where it can be checked.
 
-    python -m bench            the canonical workload, six questions in about five minutes
+    python -m bench            the canonical workload, six questions in about six minutes
     python -m bench --full     the same with 1,000,000 events already in the log
     python -m bench.append     what does a durable entry cost, beside LMDB without the log around it?
     python -m bench.send       … a durable send over HTTP, beside a server that stores nothing?

@@ -2,7 +2,7 @@
 
 Whatever is changed here makes all lines of `results.jsonl` before it incomparable, so new questions get
 new figures. The options that there are change nothing about the workload but how long one looks at it,
-and how much is in the log already: 10,000 events and 100,000, which takes five minutes, or with `--full`
+and how much is in the log already: 10,000 events and 100,000, which takes six minutes, or with `--full`
 1,000,000, which takes a quarter of an hour and some 10 GB of disk for as long as it lasts.
 """
 
