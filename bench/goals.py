@@ -137,9 +137,9 @@ def _rebuild_growth(results: Results) -> Figure:
 
 def _rebuild_growth_bound(results: Results) -> float:
     """If only reading and putting the rows, which do cost more in a longer log, cost more there."""
-    first, *_, last = _have(results.rebuild).of_logs
-    shortest, longest = (1 / _have(one.bound_events_per_second).median for one in (first, last))
-    fold = 1 / first.fold_events_per_second.median
+    logs = _have(results.rebuild).of_logs
+    shortest, longest = (1 / _have(one.bound_events_per_second).median for one in (logs[0], logs[-1]))
+    fold = 1 / logs[0].fold_events_per_second.median
     return (fold + longest - shortest) / fold
 
 
