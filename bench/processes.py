@@ -11,9 +11,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -89,28 +90,18 @@ def serving(module: str, *options: str, cores: Cores, asked_to_stop: bool = Fals
 
     In the end it is killed or, if what it leaves behind is to be whole, asked to stop.
     """
-    started = time.perf_counter()
-    with pinned(cores):
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *options],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=clean_environment(),
-            start_new_session=True,
-        )
-    with process:
-        try:
-            assert process.stdout is not None
-            found = next(filter(None, map(_ADDRESS.search, process.stdout)), None)
-            if found is None:
-                raise Failed(f"{module} ended with status {process.wait()} before it answered")
-            yield Server(process.pid, found[1], int(found[2]), time.perf_counter() - started)
-            if asked_to_stop:
-                process.terminate()
-                if process.wait(_SECONDS_TO_STOP):
-                    raise Failed(f"{module} stopped with status {process.returncode}")
-        finally:
-            process.kill()
+    began = time.perf_counter()
+    with _started(module, *options, cores=cores) as process:
+        assert process.stdout is not None
+        lines = (line.decode() for line in process.stdout)
+        found = next(filter(None, map(_ADDRESS.search, lines)), None)
+        if found is None:
+            raise Failed(f"{module} ended with status {process.wait()} before it answered")
+        yield Server(process.pid, found[1], int(found[2]), time.perf_counter() - began)
+        if asked_to_stop:
+            process.terminate()
+            if process.wait(_SECONDS_TO_STOP):
+                raise Failed(f"{module} stopped with status {process.returncode}")
 
 
 @contextmanager
@@ -119,48 +110,49 @@ def at_work(module: str, question: bytes, *, cores: Cores) -> Iterator[bytes]:
 
     Raises `Failed` if it does not, or if there is something that it has to complain of in the end.
     """
-    with pinned(cores):
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=clean_environment(),
-            start_new_session=True,
-        )
-    with process:
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(question + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-            if not line:
-                raise Failed(f"{module} ended with status {process.wait()}")
-            yield line
-            process.stdin.close()
-            if process.wait(_SECONDS_TO_STOP):
-                raise Failed(f"{module} ended with status {process.returncode}")
-        finally:
-            process.kill()
+    with _started(module, cores=cores, is_asked=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(question + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise Failed(f"{module} ended with status {process.wait()}")
+        yield line
+        process.stdin.close()
+        if process.wait(_SECONDS_TO_STOP):
+            raise Failed(f"{module} ended with status {process.returncode}")
 
 
 def answer_of(module: str, question: bytes, *, cores: Cores, seconds_max: float) -> bytes:
     """What a module prints when it is given a question on stdin. Raises `Failed` if it cannot answer."""
-    with pinned(cores):
+    with _started(module, cores=cores, is_asked=True) as process:
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", module],
-                input=question,
+            answer, _ = process.communicate(question, seconds_max)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{module} had no answer after {seconds_max:.0f} s") from None
+        if process.returncode:
+            raise Failed(f"{module} ended with status {process.returncode}")
+        return answer
+
+
+@contextmanager
+def _started(
+    module: str, *options: str, cores: Cores, is_asked: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with its stdout, and its stdin if it is asked; gone at the end, whoever interrupts when."""
+    with ExitStack() as ending:
+        with pinned(cores), interrupts_held():
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *options],
+                stdin=subprocess.PIPE if is_asked else None,
                 stdout=subprocess.PIPE,
-                timeout=seconds_max,
                 env=clean_environment(),
                 start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise Failed(f"{module} had no answer after {seconds_max:.0f} s") from None
-    if done.returncode:
-        raise Failed(f"{module} ended with status {done.returncode}")
-    return done.stdout
+            ending.enter_context(process)
+            ending.callback(process.kill)
+        yield process
 
 
 def cpu_seconds(pid: int) -> float:
@@ -196,6 +188,30 @@ def ended_by_signals(numbers: Sequence[int] = (signal.SIGTERM, signal.SIGHUP)) -
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C, and what ends the benchmark like it, wait until this is over.
+
+    For starting a process: an exception between the fork and the assignment would lose it, and it ran on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where no signal is heard
+        return
+    held: list[signal.Signals] = []
+    before = {
+        number: signal.signal(number, lambda number, _: held.append(signal.Signals(number)))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nor is it to be heard by the process
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bench.processes import Failed, clean_environment
+from bench.processes import Failed, clean_environment, interrupts_held
 
 ROOMLOG_SERVE = ("server.cli", "serve")
 CARELESS_SERVER = "bench.torture.careless_server"
@@ -39,13 +39,14 @@ class ServerProcess:
     def start(self) -> None:
         """Return once the server answers. Raises `Failed`, with what it said, if it ends before."""
         self.release()
-        self._process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean_environment(),
-        )
+        with interrupts_held():
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=clean_environment(),
+            )
         assert self._process.stdout is not None
         self.output = []
         for line in self._process.stdout:
