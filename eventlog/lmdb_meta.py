@@ -10,6 +10,7 @@ the page size, u32), last page u64, transaction u64. Integers are in the machine
 Whether the tables and the last page are true only the pages themselves can tell: `lmdb_accounts`.
 """
 
+import os
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -91,6 +92,32 @@ def read_pages(file: Path) -> tuple[Meta, Meta]:
     if first.page_bytes != second.page_bytes:
         raise Damaged(f"{file}: pages are of {first.page_bytes} or of {second.page_bytes} bytes")
     return first, second
+
+
+def read_raw(file: Path, transaction: int) -> bytes:
+    """The meta page of a transaction as it stands in the file. Raises `Damaged` if neither is of that one."""
+    page_bytes = read_pages(file)[0].page_bytes
+    with file.open("rb", buffering=0) as opened:
+        raw = os.pread(opened.fileno(), META_BYTES, transaction % 2 * page_bytes)
+    if _parse(raw, file, page=transaction % 2).transaction != transaction:
+        raise Damaged(f"{file}: no meta page is of transaction {transaction}")
+    return raw
+
+
+def write_raw(file: Path, raw: bytes) -> Meta:
+    """Make this the meta page that LMDB goes by, durably.
+
+    In the other place stands the same, as if it were of the commit before: that is what LMDB overwrites next.
+    """
+    _, *fields, transaction = _META.unpack(raw)
+    page = transaction % 2
+    meta = _parse(raw, file, page=page)
+    with file.open("rb+", buffering=0) as opened:
+        os.pwrite(opened.fileno(), raw, page * meta.page_bytes)
+        other = _META.pack(1 - page, *fields, transaction - 1)
+        os.pwrite(opened.fileno(), other, (1 - page) * meta.page_bytes)
+        os.fsync(opened.fileno())
+    return meta
 
 
 def _are_in_turn(first: Meta, second: Meta) -> bool:

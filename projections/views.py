@@ -7,7 +7,8 @@ because each random key dirties a page and syncing those is what costs. What tha
 * A killed process loses nothing, the page cache stays, and LMDB writes its meta page last.
 * After a crash of the machine, unsynced pages cannot be trusted at all. So the kernel's boot id is
   noted, durably, before the first write and taken away after a clean close; if a note of another boot
-  is found, the views are thrown away and folded anew.
+  is found, the views go back to the last state that was flushed and held (`RestorePoint`), and are folded
+  on from there; where there is none, they are thrown away and folded anew.
 * LMDB writes through its map, which saves a copy and a system call for each page: 9 of the 50 µs that
   deciding and keeping a message took. On a full disk such a write would end the process, so the blocks
   are allocated ahead, and a disk that has none left is `Full` before an update begins.
@@ -16,7 +17,6 @@ because each random key dirties a page and syncing those is what costs. What tha
 The checkpoint (how far the log was folded) is written in the same transaction as what was folded.
 """
 
-import errno
 import hashlib
 import mmap
 import os
@@ -28,10 +28,11 @@ from typing import Any
 import lmdb
 import msgspec
 
-from eventlog.errors import Full
+from eventlog.lmdb_restore_point import flush, go_back, remove_restore_point
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
 from projections.entries import Entries, Source
+from projections.restore_points import RestorePoint, RestorePoints, full_if_there_is_no_room
 from projections.row_memory import RowMemories
 from projections.tables import Table
 from projections.view import ReadView, WritableView
@@ -102,21 +103,24 @@ class Views:
         self.path = path
         self._read_only = read_only
         self._tables = sorted(tables, key=lambda table: table.name)
+        self._file = path / "data.mdb"
         self._note = path / "opened-in-boot"
+        self._restore_point_note = path / "restore-point"
+        is_restored = False
         if read_only:
             self._refuse_what_cannot_be_read()
         else:
-            self._discard_what_a_crash_left()
+            is_restored = self._restore_or_discard_what_a_crash_left()
         self._map_size_least = map_size
-        self._used_bytes = self._allocated_bytes = 0
-        self._open()
+        self._open(is_restored=is_restored)
         if not self._belong_to(log.identity):
             self._begin_anew(log.identity)
         self._log = log
         self._memories = RowMemories({})
         self._entries = Entries(log, remembers=False)
 
-    def _open(self) -> None:
+    def _open(self, *, is_restored: bool) -> None:
+        self._used_bytes = self._allocated_bytes = 0
         self._environment = lmdb.open(
             str(self.path),
             map_size=_map_size_for(self.path, self._map_size_least),
@@ -128,6 +132,10 @@ class Views:
             readahead=False,
             sync=False,
             writemap=not self._read_only,
+        )
+        # Before anything is written, which would be written over the pages of the point.
+        self._restore_points = RestorePoints(
+            self._environment, self._file, self._restore_point_note, is_restored=is_restored
         )
         if not self._read_only:
             self._make_room(0, 0)  # making the tables is writing through the map, too
@@ -164,15 +172,36 @@ class Views:
         with self.read() as view:
             return view.get(_CHECKPOINTS, _CHECKPOINTS.name.encode()) or {}
 
+    @property
+    def have_restore_point(self) -> bool:
+        return self._restore_points.is_there
+
+    def restore_point(self) -> RestorePoint | None:
+        """The views as of the last commit, held for `keep`; `None` if they are what is kept already."""
+        return self._restore_points.take(self._handles.values())
+
+    def keep(self, point: RestorePoint) -> None:
+        """Flush the views, and from now on come back to this point after a crash of the machine.
+
+        From another thread: it takes as long as the disk needs for all that has changed since the last time.
+        Does nothing if the point was given up meanwhile: by `scrub`, because the file grew too long, or
+        because the views were closed. Raises `Full` if there is no room for the note that tells of it, and
+        `OSError` if the storage fails.
+        """
+        self._restore_points.keep(point)
+
     def scrub(self) -> bool:
         """Overwrite whatever the file keeps of rows that are gone; from any thread, while there is no update.
 
+        There is no restore point after that, which would have them, until the next one is kept.
+
         False if somebody looks at an older state, from another process: try again later then.
         """
+        self._restore_points.give_up()
         self._environment.reader_check()  # of readers that were killed
         if is_read_by_others(self._environment.readers(), self._environment.info()["last_txnid"]):
             return False
-        scrub(self.path / "data.mdb")
+        scrub(self._file)
         return True
 
     def digest(self) -> str:
@@ -192,17 +221,20 @@ class Views:
         if self._read_only:
             self._environment.close()
             return
+        self._restore_points.close()
         self._environment.sync(True)
         used = (self._environment.info()["last_pgno"] + 1) * _PAGE_BYTES
         self._environment.close()
         # While it is open the file is as long as its map, most of it without blocks. Let it be as long as
         # what is in it, for whoever copies it with a tool that does not know holes.
-        os.truncate(self.path / "data.mdb", used)
+        os.truncate(self._file, used)
         self._note.unlink(missing_ok=True)
-        _flush(self.path)
+        self._restore_point_note.unlink(missing_ok=True)
+        flush(self.path)
 
     def abandon(self) -> None:
         """Close without a word of trust, as a crash would; what was committed is still in the page cache."""
+        self._restore_points.close()
         self._environment.close()
 
     def _is_left_by_a_crash(self) -> bool:
@@ -210,7 +242,7 @@ class Views:
         return self._note.exists() and self._note.read_text() != (_boot_id() or None)
 
     def _refuse_what_cannot_be_read(self) -> None:
-        if not (self.path / "data.mdb").exists():
+        if not self._file.exists():
             raise FileNotFoundError(
                 f"there are no views in {self.path}: start the server once, or rebuild them"
             )
@@ -231,13 +263,20 @@ class Views:
                 f"the views in {self.path} are of another version of this program: start the server once"
             ) from None
 
-    def _discard_what_a_crash_left(self) -> None:
-        if self._is_left_by_a_crash():
-            shutil.rmtree(self.path)
+    def _restore_or_discard_what_a_crash_left(self) -> bool:
+        """Answers whether they are at their restore point, which stays good for as long as it is held."""
+        is_left_by_a_crash = self._is_left_by_a_crash()
+        is_restored = is_left_by_a_crash and go_back(self._file, self._restore_point_note)
+        if not is_restored:
+            # What a killed process left is newer, and nobody holds the point: it is written over from now on.
+            remove_restore_point(self._restore_point_note)
+            if is_left_by_a_crash:
+                shutil.rmtree(self.path)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the log's own
         self._note.write_text(_boot_id())
-        _flush(self._note)
-        _flush(self.path)
+        flush(self._note)
+        flush(self.path)
+        return is_restored
 
     def _belong_to(self, identity: str) -> bool:
         """Are they views of this log, in a form that is known here?"""
@@ -256,9 +295,9 @@ class Views:
                 f"the views in {self.path} belong to another log, or are of another version of this "
                 "program: start the server once, or rebuild them"
             )
-        (self.path / "data.mdb").unlink()
-        self._used_bytes = self._allocated_bytes = 0
-        self._open()
+        remove_restore_point(self._restore_point_note)
+        self._file.unlink()
+        self._open(is_restored=False)
         handle = self._handles[_META.name]
         with self._environment.begin(write=True) as transaction:
             for name, value in _expected(identity).items():
@@ -267,7 +306,9 @@ class Views:
     def _grow_before_it_is_full(self) -> None:
         info = self._environment.info()
         used = (info["last_pgno"] + 1) * _PAGE_BYTES
+        self._restore_points.let_grow(used)
         if used * 2 > info["map_size"]:
+            self._restore_points.give_up()  # their readers would be ended, and nobody held them
             # Safe here and only here: this thread has no transaction open between two updates.
             self._environment.set_mapsize(info["map_size"] * 2)
         self._used_bytes = used
@@ -281,13 +322,8 @@ class Views:
         if needed <= self._allocated_bytes:
             return
         until = needed + _BYTES_AHEAD
-        with (self.path / "data.mdb").open("rb+") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, until)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise Full(f"{self.path}: no room for the views on the disk") from error
+        with self._file.open("rb+") as file, full_if_there_is_no_room(self.path):
+            os.posix_fallocate(file.fileno(), 0, until)
         self._allocated_bytes = until
 
 
@@ -306,11 +342,3 @@ def _boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -59,6 +59,7 @@ from server.http.metrics_page import METRICS_BOUNDS, MetricsPage
 from server.http.protocol import protocol_within
 from server.metrics import Metrics
 from server.patrol import patrolling
+from server.restore_points import keeping_restore_points
 from server.sync.audience import Audience
 from server.users.account import give_up_and_erase
 from server.users.erasing import Eraser, erasing
@@ -159,6 +160,7 @@ async def serve(config: Config, progress: Progress, announce: Callable[[str], No
         delivering(connections, parts.homeserver, parts.writer),
         patrolling(log_path(config.data)) as patrol,
         erasing(parts.homeserver, parts.writer, config.redaction_retention),
+        keeping_restore_points(parts.homeserver.views, parts.writer),
     ):
         audience = Audience(parts.homeserver.views, parts.writer.head)
         parts.writer.listen(audience.hear)

@@ -196,7 +196,7 @@ class Writer:
         except Exception as error:  # what is on disk has been acknowledged; the restart will show it
             telling.cancel()
             update.abort()
-            self._stop_writing(error)
+            self.stop_writing(error)
         else:
             self._head = head
 
@@ -248,7 +248,7 @@ class Writer:
             raise
         except Exception as error:
             update.abort()
-            self._stop_writing(error)
+            self.stop_writing(error)
             raise storage_failed() from error
         finally:
             self.append_seconds += time.perf_counter() - began
@@ -257,7 +257,8 @@ class Writer:
             self._is_full = False
             _log.warning("there is room on the disk again")
 
-    def _stop_writing(self, error: Exception) -> None:
+    def stop_writing(self, error: Exception) -> None:
+        """The storage has failed, here or under the views: never write again."""
         _log.critical("the log cannot be written any more: %s", error)
         self.failure = error
         self.failed.set()

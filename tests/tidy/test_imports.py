@@ -25,7 +25,7 @@ LAYERS = (
         "server.rate_limits",
         "server.appservices.registration",
     ),
-    ("server.writer",),
+    ("server.writer", "server.restore_points"),
     ("server.rooms",),
     ("server.users",),
     ("server.crypto",),
@@ -45,7 +45,13 @@ CONFINED = {
     "httpx": ("server.appservices",),
     "prometheus_client": ("server.metrics",),
     "starlette": ("server.http", "server.api", "server.app"),
-    "lmdb": ("eventlog.lmdb_log", "eventlog.lmdb_file", "projections.view", "projections.views"),
+    "lmdb": (
+        "eventlog.lmdb_log",
+        "eventlog.lmdb_file",
+        "projections.view",
+        "projections.views",
+        "projections.restore_points",
+    ),
 }
 """Libraries that only these modules may know."""
 
