@@ -51,12 +51,16 @@ async def write(path: Path, seed: int, batches: int | None, map_bytes: int, *, u
     await log.close()
 
 
+MODULE = "bench.torture.log_writer"
+
+
 class LogWriter:
     """The process, seen from outside. Leaving the `with` block kills it."""
 
-    def __init__(self, path: Path, seed: int, *options: str) -> None:
+    def __init__(self, path: Path, seed: int, *options: str, module: str = MODULE) -> None:
+        """`module` is another one that starts and acknowledges in the same way."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.torture.log_writer", str(path), str(seed), *options],
+            [sys.executable, "-m", module, str(path), str(seed), *options],
             env=clean_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

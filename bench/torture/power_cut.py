@@ -19,7 +19,7 @@ import random
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from bench.torture.log_writer import LogWriter, payload_at
+from bench.torture.log_writer import MODULE, LogWriter, payload_at
 from bench.torture.loop_disk import copy_image, make_image, mounted
 from bench.torture.part import Part, Result, Trial
 from eventlog.check import inspect
@@ -47,17 +47,23 @@ class PowerCuts:
         with mounted(self._image, self._disk):
             pass
 
-    def run(self, seed: int, cuts: int, *options: str) -> Generator[tuple[Position, Path], None, None]:
-        """Yield what was acknowledged at the moment of each cut, and the log as it is after it."""
+    def run(
+        self, seed: int, cuts: int, *options: str, module: str = MODULE
+    ) -> Generator[tuple[Position, Path], None, None]:
+        """Yield what was acknowledged at the moment of each cut, and what is left of what was written.
+
+        `module` writes, a log unless told otherwise.
+        """
         moments = random.Random(seed)
-        with mounted(self._image, self._disk), LogWriter(self._disk / "log", seed, *options) as writer:
+        written, left = self._disk / "written", self._disk_after / "written"
+        with mounted(self._image, self._disk), LogWriter(written, seed, *options, module=module) as writer:
             writer.start_writing()
             for _ in range(cuts):
                 writer.wait_until_acknowledged(writer.acknowledged + moments.randint(200, 2000))
                 writer.stop()
                 copy_image(self._image, self._copy)
                 with mounted(self._copy, self._disk_after):
-                    yield writer.acknowledged, self._disk_after / "log"
+                    yield writer.acknowledged, left
                 writer.resume()
 
 
