@@ -20,9 +20,7 @@ dropped from the page cache first, as a crash would do. Nothing was sent since t
 as fast as in a rebuild.
 """
 
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,10 +32,11 @@ import uvloop
 from rich.console import RenderableType
 
 from bench import bare, report
+from bench.crash import crash, restore_point, wait_for_restore_point
 from bench.figures import LatencySpread, Spread
 from bench.histories import Histories, allocated_bytes, flush, populate
 from bench.load import Sent
-from bench.processes import Failed, Memory, Server, memory_of, places, serving
+from bench.processes import Memory, Server, memory_of, places, serving
 from bench.progress import Progress
 from bench.reading import Readers, ReadLoad
 from bench.sending import SLICES, Answering, Load, Senders, per_second, serve_options
@@ -45,7 +44,6 @@ from bench.session import Data, Json, Part, Repetitions, Seconds, Seed, run
 from bench.sync_load import Asked, Compared, Waited
 from bench.workload import EVENTS_MIN, SEED
 from eventlog.engines import open_log
-from eventlog.lmdb_file import DATA_FILE
 from server.config import log_path, log_url, views_path
 
 EVENTS = (10_000, 100_000)
@@ -56,9 +54,6 @@ _ROUNDS = 2 * SLICES
 _MEMBERS = 100
 """Of the room whose state is read."""
 _BYTES_AT_ONCE = 1 << 24
-_SECONDS_TO_WAIT = 60
-_NOTE_OF_THE_BOOT = "opened-in-boot"
-"""The file beside the views that tells in which boot of the machine they were opened."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -232,12 +227,12 @@ def _started(stack: ExitStack, data: Path) -> tuple[Ready, Server]:
     with serving("server.cli", *options, cores=cores, asked_to_stop=True) as rebuilt:
         pass
     with serving("server.cli", *options, cores=cores) as restarted:
-        _wait_for_restore_point(data)
-    _crash(data)
+        wait_for_restore_point(data)
+    crash(data)
     with serving("server.cli", *options, cores=cores) as restored:
-        _wait_for_restore_point(data)
-    _crash(data)
-    _restore_point(data).unlink()
+        wait_for_restore_point(data)
+    crash(data)
+    restore_point(data).unlink()
     recovered = stack.enter_context(serving("server.cli", *options, cores=cores))
     return Ready(
         restart=restarted.seconds_to_ready,
@@ -245,30 +240,6 @@ def _started(stack: ExitStack, data: Path) -> tuple[Ready, Server]:
         recovery=recovered.seconds_to_ready,
         recovery_from_point=restored.seconds_to_ready,
     ), recovered
-
-
-def _restore_point(data: Path) -> Path:
-    return views_path(data) / "restore-point"
-
-
-def _wait_for_restore_point(data: Path) -> None:
-    """Every server begins with one. Raises `Failed` if there is none."""
-    deadline = time.monotonic() + _SECONDS_TO_WAIT
-    while not _restore_point(data).exists():
-        if time.monotonic() > deadline:
-            raise Failed(f"no {_restore_point(data)} after {_SECONDS_TO_WAIT} s")
-        time.sleep(0.01)
-
-
-def _crash(data: Path) -> None:
-    """As if the machine had gone down while a server ran, which was killed just now."""
-    note = views_path(data) / _NOTE_OF_THE_BOOT
-    if not note.exists():
-        raise FileNotFoundError(f"{note}: a server that was killed leaves it")
-    note.write_text("another boot of this machine")
-    with (log_path(data) / DATA_FILE).open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _look_through(directory: Path) -> None:

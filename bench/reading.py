@@ -81,12 +81,15 @@ class Readers:
 class ReadLoad:
     """Puts readers on a server, with transaction ids of their sender that were never used before."""
 
-    def __init__(self, server: Server, where: Places, readers: Readers, seconds: float) -> None:
-        """`seconds`: how long each run measures."""
+    def __init__(
+        self, server: Server, where: Places, readers: Readers, seconds: float, *, name: str = "read"
+    ) -> None:
+        """`seconds`: how long each run measures. `name`: another one for each load on the same log."""
         self._server = server
         self._where = where
         self._readers = readers
         self._seconds = seconds
+        self._name = name
         self._runs = 0
 
     def wait_for_news(self, call: Literal["sync", "events"], waiting: int, in_room: int) -> Waited:
@@ -158,4 +161,4 @@ class ReadLoad:
 
     def _next_run(self) -> str:
         self._runs += 1
-        return f"read{self._runs}"
+        return f"{self._name}{self._runs}"

@@ -52,6 +52,7 @@ class SentSteadily(msgspec.Struct, frozen=True):
     after_200: Latencies
     """From a sender's 200 to the answer of each who waited for the event."""
     send: Latencies
+    send_slowest_ms: float
     lost: int
     """Events that somebody waited for and had not seen seconds after the last of them."""
 
@@ -91,6 +92,7 @@ async def send_steadily(plan: SendSteadily) -> SentSteadily:
             [one.at - answered_at[one.event_id] for one in seen if one.event_id in answered_at]
         ),
         send=Latencies.of([event.answered_at - event.requested_at for event in warm]),
+        send_slowest_ms=1_000 * max(event.answered_at - event.requested_at for event in warm),
         lost=wanted - len(seen),
     )
 

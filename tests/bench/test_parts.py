@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import uvloop
 
-from bench import append, growth, idle, peers, rebuild, send, sync
+from bench import append, growth, idle, peers, rebuild, recovery, send, sync
 from bench.author import authoring, token_of
 from bench.histories import Histories, populate
 from bench.idle_load import HoldPolls
@@ -223,3 +223,15 @@ def sending_to(server: Server, sender: Sender) -> SendMessages:
         seconds=0.1,
         warm_up_seconds=0,
     )
+
+
+def test_recovery_is_measured_with_a_restore_point_and_without(tmp_path: Path, histories: Histories) -> None:
+    plan = recovery.Plan(rates=(20, 40), events_before=50, seconds=0.5)
+    measured = carried_out(recovery.part(plan), tmp_path, histories)
+    assert [at.rate for at in measured.at_rates] == [20, 40]
+    for at in measured.at_rates:
+        assert (at.share_with_point, at.sent.lost) == (1, 0)
+        assert at.sent.send.p50 <= at.sent.send_slowest_ms
+        assert 0 < at.views_bytes_before <= at.views_bytes_max
+        assert at.ready > 0
+    assert measured.ready_without_point > 0
