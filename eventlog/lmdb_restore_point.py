@@ -6,12 +6,15 @@ then the file is flushed, all pages of that state are on disk, and stay what the
 the reader, whatever is written, lost or half written after it. All but one: which pages those are stands in
 the meta page, and of meta pages there are two, used in turn. A copy of it is kept in a file of its own:
 
-    restore-point    SHA-256 of the rest, 32 bytes; the meta page, without what means nothing
+    restore-point    SHA-256 of the rest, 32 bytes; the inode of the file, u64; the meta page, without what
+                     means nothing; integers in the machine's order
 
-To go back is to put the copy where LMDB looks for it.
+To go back is to put the copy where LMDB looks for it. Not in a file of another inode: that is a copy, and who
+copies a file while it is written gets pages of different times.
 """
 
 import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,15 +23,17 @@ from eventlog.lmdb_accounts import refuse_if_pages_are_not_accounted_for
 from eventlog.lmdb_meta import META_BYTES, write_raw
 
 _DIGEST_BYTES = 32
+_INODE_BYTES = 8
 
 
-def write_restore_point(path: Path, raw_meta: bytes) -> None:
+def write_restore_point(path: Path, file: Path, raw_meta: bytes) -> None:
     """Durable on return, and whole or not at all: what stood there before is good until then."""
     unfinished = path.with_name(f"{path.name}.new")
-    with unfinished.open("wb") as file:
-        file.write(sha256(raw_meta).digest() + raw_meta)
-        file.flush()
-        os.fsync(file.fileno())
+    noted = _inode(file) + raw_meta
+    with unfinished.open("wb") as opened:
+        opened.write(sha256(noted).digest() + noted)
+        opened.flush()
+        os.fsync(opened.fileno())
     unfinished.replace(path)
     flush(path.parent)
 
@@ -45,8 +50,9 @@ def go_back(file: Path, path: Path) -> bool:
     if not file.exists() or not path.exists():
         return False
     stored = path.read_bytes()
-    digest, raw = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-    if len(raw) != META_BYTES or sha256(raw).digest() != digest:
+    digest, noted = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    inode, raw = noted[:_INODE_BYTES], noted[_INODE_BYTES:]
+    if sha256(noted).digest() != digest or inode != _inode(file) or len(raw) != META_BYTES:
         return False
     try:
         meta = write_raw(file, raw)
@@ -55,6 +61,10 @@ def go_back(file: Path, path: Path) -> bool:
     except Damaged:
         return False
     return True
+
+
+def _inode(file: Path) -> bytes:
+    return file.stat().st_ino.to_bytes(_INODE_BYTES, sys.byteorder)
 
 
 def flush(path: Path) -> None:

@@ -79,7 +79,7 @@ class RestorePoints:
             if point is not self._next:
                 return
             with full_if_there_is_no_room(self._note):
-                write_restore_point(self._note, point.raw_meta)
+                write_restore_point(self._note, self._file, point.raw_meta)
             before, self._kept, self._next = self._kept, point, None
         if before is not None:
             before.reader.abort()

@@ -9,6 +9,8 @@ because each random key dirties a page and syncing those is what costs. What tha
   noted, durably, before the first write and taken away after a clean close; if a note of another boot
   is found, the views go back to the last state that was flushed and held (`RestorePoint`), and are folded
   on from there; where there is none, they are thrown away and folded anew.
+* Nor can a copy that was made while they were open, which has pages of different times: with the boot id
+  stands the inode of the file.
 * LMDB writes through its map, which saves a copy and a system call for each page: 9 of the 50 µs that
   deciding and keeping a message took. On a full disk such a write would end the process, so the blocks
   are allocated ahead, and a disk that has none left is `Full` before an update begins.
@@ -120,6 +122,8 @@ class Views:
         self._entries = Entries(log, remembers=False)
 
     def _open(self, *, is_restored: bool) -> None:
+        if not self._read_only:
+            self._note_that_they_are_open()
         self._used_bytes = self._allocated_bytes = 0
         self._environment = lmdb.open(
             str(self.path),
@@ -238,8 +242,21 @@ class Views:
         self._environment.close()
 
     def _is_left_by_a_crash(self) -> bool:
-        """Were they open when the machine went down? Where the kernel does not tell, they may have been."""
-        return self._note.exists() and self._note.read_text() != (_boot_id() or None)
+        """Were they open when the machine went down, or when they were copied?
+
+        Where the kernel does not tell, they may have been.
+        """
+        return self._note.exists() and self._note.read_text() != self._words_of_note()
+
+    def _words_of_note(self) -> str | None:
+        boot_id = _boot_id()
+        return f"{boot_id} {self._file.stat().st_ino}" if boot_id and self._file.exists() else None
+
+    def _note_that_they_are_open(self) -> None:
+        self._file.touch(mode=0o600)
+        self._note.write_text(self._words_of_note() or "")
+        flush(self._note)
+        flush(self.path)
 
     def _refuse_what_cannot_be_read(self) -> None:
         if not self._file.exists():
@@ -273,9 +290,6 @@ class Views:
             if is_left_by_a_crash:
                 shutil.rmtree(self.path)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the log's own
-        self._note.write_text(_boot_id())
-        flush(self._note)
-        flush(self.path)
         return is_restored
 
     def _belong_to(self, identity: str) -> bool:

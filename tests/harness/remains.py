@@ -18,7 +18,10 @@ _FRAME_BYTES_MAX = 1 << 20
 
 
 def is_found(text: str, file: Path) -> bool:
-    raw = bytes_on_disk(file)
+    try:
+        raw = bytes_on_disk(file)
+    except FileNotFoundError:  # a server is at work, and it has just gone
+        return False
     return text.encode() in raw or bool(_frames_with(text, raw))
 
 

@@ -5,6 +5,7 @@ in any order. What a real disk makes of it is asked by `roomlog torture --only p
 """
 
 import errno
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,6 +316,19 @@ def test_a_point_that_cannot_be_trusted_is_not_gone_back_to(
     views.close()
 
 
+def test_a_copy_of_open_views_is_not_gone_back_to(tmp_path: Path) -> None:
+    """While it is made, points come and go, and with them the pages."""
+    views = opened(tmp_path / "views")
+    put(views, 1)
+    keep(views)
+    shutil.copytree(tmp_path / "views", tmp_path / "copy")
+    views.abandon()
+    Disk(tmp_path / "copy", b"").restart_the_machine()
+    views = opened(tmp_path / "copy")
+    assert numbers_in(views) == []
+    views.close()
+
+
 def test_views_whose_pages_did_not_reach_a_disk_that_said_so_are_not_gone_back_to(tmp_path: Path) -> None:
     views = opened(tmp_path / "views")
     disk = Disk.of(views)
@@ -403,7 +417,7 @@ def test_a_point_is_not_kept_once_the_views_are_closed(tmp_path: Path, end: Call
 def test_a_full_disk_leaves_the_point_before_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_space(_path: Path, _raw_meta: bytes) -> None:
+    def no_space(_path: Path, _file: Path, _raw_meta: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     views = opened(tmp_path / "views")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -342,6 +343,21 @@ def test_views_that_were_open_in_another_boot_are_discarded(tmp_path: Path) -> N
     views.abandon()
     views = opened(tmp_path / "views")  # the new ones are this boot's
     assert numbers_in(views) == [2]
+    views.close()
+
+
+def test_a_copy_of_open_views_is_not_trusted(tmp_path: Path) -> None:
+    """Its pages are of different times, if somebody wrote while it was made."""
+    views = opened(tmp_path / "views")
+    put(views, 1)
+    shutil.copytree(tmp_path / "views", tmp_path / "copy")
+    views.close()
+    shutil.copytree(tmp_path / "views", tmp_path / "copy of closed views")
+    views = opened(tmp_path / "copy")
+    assert numbers_in(views) == []
+    views.close()
+    views = opened(tmp_path / "copy of closed views")
+    assert numbers_in(views) == [1]
     views.close()
 
 
