@@ -73,14 +73,23 @@ class RestorePoints:
 
     def keep(self, point: RestorePoint) -> None:
         """Flush the file, and from now on come back to this point; see `Views.keep`."""
-        write_out(self._file)
-        flush(self._file)
-        with self._deciding:
-            if point is not self._next:
-                return
-            with full_if_there_is_no_room(self._note):
-                write_restore_point(self._note, self._file, point.raw_meta)
-            before, self._kept, self._next = self._kept, point, None
+        try:
+            write_out(self._file)
+            flush(self._file)
+            with self._deciding:
+                if point is self._next:
+                    self._put_down(point)
+        except BaseException:
+            with self._deciding:
+                if point is self._next:
+                    self._next = None
+                    point.reader.abort()
+            raise
+
+    def _put_down(self, point: RestorePoint) -> None:
+        with full_if_there_is_no_room(self._note):
+            write_restore_point(self._note, self._file, point.raw_meta)
+        before, self._kept, self._next = self._kept, point, None
         if before is not None:
             before.reader.abort()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import lmdb
 import pytest
 
 from bench.torture.lmdb_pages import Kind, kinds_of
@@ -431,6 +432,8 @@ def test_a_full_disk_leaves_the_point_before_as_it_is(
         assert point is not None
         with pytest.raises(Full):
             views.keep(point)
+    with pytest.raises(lmdb.Error):
+        point.reader.id()  # it holds nothing any more
     disk = Disk.of(views)
     churn(views, 3, updates=5)
     views.abandon()
