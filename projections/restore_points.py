@@ -5,7 +5,7 @@ where that state begins is noted beside it (`eventlog.lmdb_restore_point`). From
 back to it, until the next one has been kept in the same way and its reader is ended.
 
 What it costs: while there is the reader, LMDB uses no page again that was in use since. A batch of 64 sends
-takes 205 pages (1,000,000 events before it), so that under full load the file would grow by 16 kB an event.
+takes some 200 pages (1,000,000 events before it), so under full load the file would grow by 13 kB an event.
 Therefore its length is bounded. If the next point is not kept before the file is as long, both are given up,
 and a crash of the machine before the one after that costs a fold of the whole log.
 """
