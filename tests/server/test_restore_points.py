@@ -104,10 +104,10 @@ async def test_another_is_kept_sooner_if_much_has_changed(tmp_path: Path) -> Non
         async with keeping_restore_points(views, writer, seconds_between=(0.01, 1_000.0)):
             await until(lambda: point_of(parts))
             first = point_of(parts)
-            for number in range(100):
+            for number in range(50):
                 await writer.decide(set_alias, f"#{number}")
             assert point_of(parts) == first
-            for number in range(100, 350):
+            for number in range(50, 350):
                 await writer.decide(set_alias, f"#{number}")
             await until(lambda: point_of(parts) not in (first, None))
 
