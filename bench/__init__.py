@@ -8,6 +8,7 @@
     python -m bench.sync       how long after a send's 200 does who waits get the event?
     python -m bench.growth     what becomes of it all when the log gets long?
     python -m bench.idle       what do those cost who wait and hear nothing?
+    python -m bench.recovery   how long after a crash of the machine until the server answers? by itself only
 
     python -m bench.goals      what was to be reached, and what the last run reached
     python -m bench.picture    the last run, drawn

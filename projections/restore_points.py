@@ -25,15 +25,16 @@ from eventlog.lmdb_restore_point import flush, remove_restore_point, write_resto
 from eventlog.writing_out import write_out
 
 _SHARE_HELD_MAX = 0.25
-"""Of what is in use: what it may become longer, so that log and views stay below 1,000 bytes an event."""
+"""Of what is in use, which the file may become longer: log and views stay below 1,000 bytes an event."""
 _BYTES_HELD = 16 << 20
-"""What it may become longer in any case."""
+"""Which the file may become longer in any case."""
 
 
 class RestorePoint(NamedTuple):
     """The views as of one commit, whose pages stay as they are while the reader is open."""
 
     reader: "lmdb.Transaction[bytes]"
+    transaction: int
     raw_meta: bytes
     file_bytes_max: int
     """If the file becomes longer, the point is given up."""
@@ -63,13 +64,14 @@ class RestorePoints:
     def take(self, tables: Iterable[Any]) -> RestorePoint | None:
         """Hold the state of the last commit, for `keep`; `None` if it is what is kept already."""
         kept = self._kept
-        if kept is not None and kept.reader.id() == self._environment.info()["last_txnid"]:
+        if kept is not None and kept.transaction == self._environment.info()["last_txnid"]:
             return None
         with self._environment.begin() as reader:
             trees = [reader.stat(table) for table in tables]
         pages = sum(tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"] for tree in trees)
-        self._next = self._hold(pages * self._page_bytes)
-        return self._next
+        with self._deciding:
+            self._next = self._hold(pages * self._page_bytes)
+            return self._next
 
     def keep(self, point: RestorePoint) -> None:
         """Flush the file, and from now on come back to this point; see `Views.keep`."""
@@ -115,11 +117,16 @@ class RestorePoints:
 
     def _hold(self, bytes_in_use: int) -> RestorePoint:
         reader = self._environment.begin()
+        transaction = reader.id()
         room = int(_SHARE_HELD_MAX * bytes_in_use) + _BYTES_HELD
         # The file may be longer already: then some of it is free, and perhaps enough.
         file_bytes_max = max(self._file_bytes(), bytes_in_use + room)
         return RestorePoint(
-            reader, read_raw(self._file, reader.id()), file_bytes_max, file_bytes_max - bytes_in_use
+            reader,
+            transaction,
+            read_raw(self._file, transaction),
+            file_bytes_max,
+            room_bytes=file_bytes_max - bytes_in_use,
         )
 
     def _file_bytes(self) -> int:

@@ -9,6 +9,7 @@ The layers, from the top; imports point down only:
     sync/                  reading for /sync, /events and /initialSync; who is waiting
     users/ rooms/          decisions: functions of (turn, arguments) that return facts
     writer.py              the one place that appends to the log
+    restore_points.py      has the views flushed now and then
     patrol.py              reads the log while nobody asks for it, to find rot
     homeserver.py errors.py config.py    plain values
 

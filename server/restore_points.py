@@ -36,6 +36,7 @@ async def keeping_restore_points(
 ) -> AsyncIterator[None]:
     """For as long as the context lasts. The first at once: what was folded at the start is in no other."""
     task = asyncio.create_task(_keep(views, writer, *seconds_between))
+    task.add_done_callback(_complain)
     try:
         yield
     finally:
@@ -68,6 +69,12 @@ async def _keep(views: Views, writer: Writer, seconds_min: float, seconds_max: f
             if views.have_restore_point and _bytes_written(writer) > bytes_max:
                 break
             await asyncio.sleep(seconds_min / 10)
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """It ends when it is cancelled, or with the writer; otherwise it met a bug."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("no restore point will be kept any more", exc_info=task.exception())
 
 
 def _bytes_written(writer: Writer) -> int:

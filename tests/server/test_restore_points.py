@@ -146,3 +146,18 @@ async def test_what_may_be_better_the_next_time_is_told_and_no_more(
         await writer.decide(set_alias, "#a")
         async with keeping_restore_points(views, writer, seconds_between=SELDOM):
             await until(lambda: point_of(parts))
+
+
+async def test_a_bug_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(path: Path, file: Path, raw_meta: bytes) -> None:
+        raise ZeroDivisionError("injected")
+
+    monkeypatch.setattr(restore_points, "write_restore_point", fail)
+    async with (
+        local_homeserver(tmp_path) as parts,
+        keeping_restore_points(parts.homeserver.views, parts.writer, seconds_between=SELDOM),
+    ):
+        await until(lambda: caplog.messages)
+    assert caplog.messages == ["no restore point will be kept any more"]
