@@ -265,7 +265,8 @@ class Views:
             )
         if self._is_left_by_a_crash():
             raise FileNotFoundError(
-                f"the views in {self.path} were open when the machine went down: start the server once"
+                f"the views in {self.path} were open when the machine went down, or when they were copied: "
+                "start the server once"
             )
 
     def _open_tables(self) -> dict[str, Any]:
