@@ -8,7 +8,7 @@ like in storage, `compression.py` makes it short, `lmdb_log.py` keeps it on disk
 (`lmdb_accounts.py`), `extraction.py` takes out what is whole (both by way of a `reading_child.py`).
 `torn_copy.py` refuses a file that was copied while it was written, `network_mounts.py` one on another
 machine; `prefix.py` is a log as it was. For views, which are LMDB files too and are not flushed with every
-commit, there are `lmdb_restore_point.py` and `writing_out.py`.
+commit, there are `lmdb_restore_point.py` and the pieces of `writing_out.py`.
 
 Promises: `append` returns only what would survive a power cut; positions have no gaps and are
 never reordered; whatever `read` yields has had its digest and its chain verified.

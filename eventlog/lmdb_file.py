@@ -25,6 +25,7 @@ from eventlog.lmdb_accounts import refuse_if_pages_are_not_accounted_for
 from eventlog.lmdb_meta import read_meta, read_pages
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
+from eventlog.writing_out import flush
 from eventlog.zeros_ahead import ZerosAhead
 
 FORMAT = "3"
@@ -77,7 +78,7 @@ def create_log(path: Path, identity: str | None = None, dictionary: bytes = b"")
     environment.close()
     (fresh / DATA_FILE).replace(path / DATA_FILE)
     shutil.rmtree(fresh)
-    flush_directory(path)
+    flush(path)
 
 
 def make_directory(path: Path) -> None:
@@ -89,16 +90,7 @@ def make_directory(path: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     for directory in missing:
-        flush_directory(directory.parent)
-
-
-def flush_directory(path: Path) -> None:
-    """Make the names in a directory durable; flushing a file does not do that for its own name."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(directory.parent)
 
 
 def refuse_if_short(path: Path) -> None:

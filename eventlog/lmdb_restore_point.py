@@ -21,6 +21,7 @@ from pathlib import Path
 from eventlog.errors import Damaged
 from eventlog.lmdb_accounts import refuse_if_pages_are_not_accounted_for
 from eventlog.lmdb_meta import META_BYTES, write_raw
+from eventlog.writing_out import flush
 
 _DIGEST_BYTES = 32
 _INODE_BYTES = 8
@@ -65,12 +66,3 @@ def go_back(file: Path, path: Path) -> bool:
 
 def _inode(file: Path) -> bytes:
     return file.stat().st_ino.to_bytes(_INODE_BYTES, sys.byteorder)
-
-
-def flush(path: Path) -> None:
-    """A file's content, or the names in a directory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

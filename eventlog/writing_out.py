@@ -1,11 +1,11 @@
-"""Brings what is dirty of a large file to the disk in small pieces, with pauses in between.
+"""Makes what was written durable: at once, or what is dirty of a large file in small pieces before that.
 
-A flush of it all at once stands in the way of other files: the log is flushed for every batch, and somebody
-waits for each. The longer the pauses, the longer the whole takes, in which more becomes dirty; with pauses
-four times as long as the pieces, a server that got 250 events a second was not done before it had to be.
+A flush of all of a large file stands in the way of other files: the log is flushed for every batch, and
+somebody waits for each. Hence the pieces, and pauses between them. The longer the pauses, the longer the
+whole takes, in which more becomes dirty.
 
-The system call promises nothing about durability: whoever wants that flushes afterwards, when little is left.
-Where there is none, everything is left to that flush.
+The system call for pieces promises nothing about durability: whoever wants that flushes afterwards, when
+little is left. Where there is none, everything is left to that flush.
 """
 
 import ctypes
@@ -23,8 +23,17 @@ _WAIT_WRITE_WAIT = 1 | 2 | 4
 """What is being written, what is dirty, until it is there."""
 
 
+def flush(path: Path) -> None:
+    """A file's content, or the names in a directory: flushing a file does not do that for its own name."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_out(path: Path) -> None:
-    """From a thread that has time."""
+    """Leave little of a file for the flush that is to follow. From a thread that has time."""
     try:
         sync_file_range = ctypes.CDLL(None).sync_file_range
     except AttributeError:  # not Linux

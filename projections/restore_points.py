@@ -21,8 +21,8 @@ import lmdb
 
 from eventlog.errors import Full
 from eventlog.lmdb_meta import read_raw
-from eventlog.lmdb_restore_point import flush, remove_restore_point, write_restore_point
-from eventlog.writing_out import write_out
+from eventlog.lmdb_restore_point import remove_restore_point, write_restore_point
+from eventlog.writing_out import flush, write_out
 
 _SHARE_HELD_MAX = 0.25
 """Of what is in use, which the file may become longer: log and views stay below 1,000 bytes an event."""

@@ -30,14 +30,20 @@ from typing import Any
 import lmdb
 import msgspec
 
-from eventlog.lmdb_restore_point import flush, go_back, remove_restore_point
+from eventlog.lmdb_restore_point import go_back, remove_restore_point
 from eventlog.lmdb_scrub import is_read_by_others, scrub
 from eventlog.log import Position
+from eventlog.writing_out import flush
 from projections.entries import Entries, Source
 from projections.restore_points import RestorePoint, RestorePoints, full_if_there_is_no_room
 from projections.row_memory import RowMemories
 from projections.tables import Table
 from projections.view import ReadView, WritableView
+
+NOTE_OF_THE_BOOT = "opened-in-boot"
+"""A file that is there while they are open, or were when the process was killed or the machine went down."""
+RESTORE_POINT = "restore-point"
+"""A file that tells to what they come back after a crash of the machine, if to anything."""
 
 _FORMAT = b"4"
 _MAP_SIZE_FIRST = 1 << 28
@@ -106,8 +112,8 @@ class Views:
         self._read_only = read_only
         self._tables = sorted(tables, key=lambda table: table.name)
         self._file = path / "data.mdb"
-        self._note = path / "opened-in-boot"
-        self._restore_point_note = path / "restore-point"
+        self._note = path / NOTE_OF_THE_BOOT
+        self._restore_point_note = path / RESTORE_POINT
         is_restored = False
         if read_only:
             self._refuse_what_cannot_be_read()

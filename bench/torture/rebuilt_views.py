@@ -16,6 +16,7 @@ from eventlog.log import Log
 from projections.follower import catch_up, open_views, rebuild
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
+from projections.views import NOTE_OF_THE_BOOT
 from server.config import log_url, views_path
 
 
@@ -33,7 +34,7 @@ def assert_views_are_as_rebuilt(data: Path) -> None:
         # The file of a killed server is as long as its map; `shutil` would write all of its holes out.
         subprocess.run(["cp", "-r", "--sparse=always", views_path(data), followed], check=True)
         # Nobody writes to them: the copy is whole, and not one of views that are open.
-        (followed / "opened-in-boot").unlink(missing_ok=True)
+        (followed / NOTE_OF_THE_BOOT).unlink(missing_ok=True)
         # In a thread: who calls may have an event loop running.
         with ThreadPoolExecutor(max_workers=1) as elsewhere:
             elsewhere.submit(lambda: asyncio.run(_compare(data, followed, rebuilt))).result()

@@ -17,8 +17,9 @@ import typer
 
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
-from eventlog.lmdb_file import DATA_FILE, flush_directory
+from eventlog.lmdb_file import DATA_FILE
 from eventlog.log import Position
+from eventlog.writing_out import flush
 from server.cli.copying import Restored, copy_entries, copy_of, fold, restore_log
 from server.cli.data_directory import DATA, Data, refuse_if_missing
 from server.cli.outcome import FINDING, Refused, failures_of
@@ -124,7 +125,7 @@ def _make_anew(data: Path, destination: Path) -> str:
         copy_entries(source, target, progress)
     log_path(destination).rename(renewed / "replaced")
     log_path(renewed).rename(log_path(destination))
-    flush_directory(destination)
+    flush(destination)
     shutil.rmtree(renewed)
     return source.chain.hex()
 

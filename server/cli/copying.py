@@ -15,11 +15,12 @@ from eventlog.check import inspect
 from eventlog.engines import open_log
 from eventlog.errors import Damaged
 from eventlog.extraction import Extraction
-from eventlog.lmdb_file import flush_directory, make_directory
+from eventlog.lmdb_file import make_directory
 from eventlog.lmdb_log import LmdbStore
 from eventlog.log import Position
 from eventlog.prefix import Prefix
 from eventlog.verifying import Finding
+from eventlog.writing_out import flush
 from projections import follower
 from server.cli.data_directory import refuse_if_missing
 from server.cli.outcome import FINDING, Refused
@@ -98,7 +99,7 @@ def restore_log(source: Path, into: Path, verb: str) -> Restored:
     for present, place in ((views_path(making), views_path(into)), (log_path(making), log_path(into))):
         present.rename(place)
     making.rmdir()
-    flush_directory(into)
+    flush(into)
     return Restored(extraction.head, extraction.chain.hex(), views)
 
 

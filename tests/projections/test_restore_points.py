@@ -6,8 +6,9 @@ in any order. What a real disk makes of it is asked by `roomlog torture --only p
 
 import errno
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -105,42 +106,46 @@ def half_of_it(seed: int) -> Callable[[int], bool]:
     return lambda _: random.random() < 0.5
 
 
-CUTS: Sequence[Callable[[int], bool]] = [nothing, everything, *map(half_of_it, range(8))]
+CUTS = {
+    "nothing": lambda: nothing,
+    "everything": lambda: everything,
+    **{f"half, seed {seed}": partial(half_of_it, seed) for seed in range(8)},
+}
+of_each_cut = pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 
 
-@pytest.mark.parametrize("reached_the_disk", CUTS)
+def written_and_lost(views: Views, reached_the_disk: Callable[[int], bool], *, seed: int) -> Views:
+    """The views as they are opened again, after somebody wrote and the power was cut."""
+    disk = Disk.of(views)
+    churn(views, seed)
+    views.abandon()
+    disk.lose(reached_the_disk)
+    return opened(views.path)
+
+
+@of_each_cut
 def test_views_are_what_they_were_whatever_reached_the_disk_since(
-    tmp_path: Path, reached_the_disk: Callable[[int], bool]
+    tmp_path: Path, cut: Callable[[], Callable[[int], bool]]
 ) -> None:
     views = opened(tmp_path / "views")
     churn(views, 1)
     keep(views)
-    disk, digest = Disk.of(views), views.digest()
-    churn(views, 2)
-    views.abandon()
-    disk.lose(reached_the_disk)
-    views = opened(tmp_path / "views")
+    digest = views.digest()
+    views = written_and_lost(views, cut(), seed=2)
     assert views.digest() == digest
     views.close()
 
 
-@pytest.mark.parametrize("reached_the_disk", CUTS)
+@of_each_cut
 def test_views_can_be_written_and_lost_again_after_they_came_back(
-    tmp_path: Path, reached_the_disk: Callable[[int], bool]
+    tmp_path: Path, cut: Callable[[], Callable[[int], bool]]
 ) -> None:
     views = opened(tmp_path / "views")
     churn(views, 1)
     keep(views)
-    disk, digest = Disk.of(views), views.digest()
-    churn(views, 2)
-    views.abandon()
-    disk.lose(reached_the_disk)
-    views = opened(tmp_path / "views")
-    disk = Disk.of(views)
-    churn(views, 3)
-    views.abandon()
-    disk.lose(reached_the_disk)
-    views = opened(tmp_path / "views")
+    digest = views.digest()
+    for seed in (2, 3):
+        views = written_and_lost(views, cut(), seed=seed)
     assert views.digest() == digest
     churn(views, 4)
     assert len(numbers_in(views)) > 0
@@ -152,11 +157,8 @@ def test_views_come_back_to_the_last_of_several_points(tmp_path: Path) -> None:
     for seed in range(5):
         churn(views, seed)
         keep(views)
-    disk, digest = Disk.of(views), views.digest()
-    churn(views, 5)
-    views.abandon()
-    disk.lose(half_of_it(1))
-    views = opened(tmp_path / "views")
+    digest = views.digest()
+    views = written_and_lost(views, half_of_it(1), seed=5)
     assert views.digest() == digest
     views.close()
 
