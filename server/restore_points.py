@@ -6,7 +6,7 @@ views flushed by a thread, and held as they were then: see `projections.restore_
 
 Once a minute, because the kernel writes back what is dirty after half of that anyway; sooner, if the point
 could not be held as long. With 1,000,000 events before it, a server that got 250 a second always had a point,
-and answered 1.2 s after the crash; one that got 1,000 had none, and took 28 s (`python -m bench.recovery`).
+and answered 1.1 s after the crash; one that got 1,000 had none, and took 26 s (`python -m bench.recovery`).
 """
 
 import asyncio
